@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* probe.h - whether a kernel feature may be used, asked of the kernel once. */
+#ifndef MMAPFS_PROBE_H
+#define MMAPFS_PROBE_H
+
+#include <mmapfs.h>
+
+/* 1: use it; 0: disabled by the caller or MMAPFS_DISABLE; a negative errno: the kernel's
+ * answer when it was tried. */
+int mmapfs__feature(enum mmapfs_feature feature);
+
+/* Ask again at the next question, and enable what was disabled: for tests that changed the
+ * kernel under us. No other thread may be in core. */
+void mmapfs__probe_reset(void);
+
+#endif
