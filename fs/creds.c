@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* creds.c - take on a caller's rights for one system call, per thread. */
+#include "creds.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/macro.h"
+
+/* An id that owns nothing. Not "nobody": filesystems may reserve blocks for that one. */
+#define NOBODY ((uid_t)-2)
+
+/* What any operation of fs may need; see the roles for the rest of the reasons. */
+static const unsigned int needed[] = {
+	CAP_CHOWN,	     /* chown, on behalf of who may */
+	CAP_DAC_OVERRIDE,    /* reach every file of the source */
+	CAP_DAC_READ_SEARCH, /* open_by_handle_at */
+	CAP_FOWNER,	     /* chmod, utimes and ACLs of files of all users */
+	CAP_FSETID,	     /* keep the set-group-ID bit the kernel allowed */
+	CAP_IPC_LOCK,	     /* lock up to the mount's own limit */
+	CAP_LINUX_IMMUTABLE, /* files marked so by root through the mount */
+	CAP_MKNOD,	     /* device nodes, where the kernel let the caller */
+	CAP_SETFCAP,	     /* security.capability attributes */
+	CAP_SETGID,	     /* setfsgid */
+	CAP_SETUID,	     /* setfsuid */
+	CAP_SYS_ADMIN,	     /* passthrough, trusted attributes, page flags, unmount */
+};
+
+/* Effective sets of the roles; permitted stays, so that leaving can restore. */
+#define CAP_BIT(cap) (1ull << (cap))
+static const uint64_t role_capabilities[] = {
+	[CREDS_CREATE] = CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH) |
+			 CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_MKNOD),
+	[CREDS_CHANGE] = CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_DAC_READ_SEARCH),
+	[CREDS_BACKING] = CAP_BIT(CAP_SYS_ADMIN),
+};
+
+static bool privileged;
+static uint64_t permitted; /* what was kept; constant after start */
+
+int creds_drop_unneeded(void)
+{
+	capng_get_caps_process();
+	privileged = geteuid() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETUID) &&
+		     capng_have_capability(CAPNG_EFFECTIVE, CAP_SETGID) &&
+		     capng_have_capability(CAPNG_EFFECTIVE, CAP_DAC_OVERRIDE);
+	if (!privileged)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (capng_have_capability(CAPNG_PERMITTED, needed[i]))
+			permitted |= CAP_BIT(needed[i]);
+	}
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		if (permitted & CAP_BIT(needed[i]))
+			(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+					   needed[i]);
+	}
+	return capng_apply(CAPNG_SELECT_CAPS) == 0 ? 0 : -EPERM;
+}
+
+bool creds_privileged(void)
+{
+	return privileged;
+}
+
+/* capset(2) of this thread. libcap-ng keeps one state per process image, too slow and not
+ * made for switching with every request. */
+static void set_effective(uint64_t effective)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = (uint32_t)effective, .permitted = (uint32_t)permitted },
+		{ .effective = (uint32_t)(effective >> 32),
+		  .permitted = (uint32_t)(permitted >> 32) },
+	};
+
+	(void)syscall(SYS_capset, &head, data);
+}
+
+struct creds creds_enter(enum creds_role role, uid_t uid, gid_t gid)
+{
+	struct creds creds = { .entered = false };
+
+	if (!privileged)
+		return creds;
+	if (role == CREDS_BACKING) {
+		uid = NOBODY;
+		gid = NOBODY;
+	} else if (uid == 0 && gid == 0) {
+		return creds;
+	}
+	creds.entered = true;
+	(void)setfsgid(gid);
+	(void)setfsuid(uid);
+	/* Root stays root, whatever its group. */
+	if (uid != 0)
+		set_effective(role_capabilities[role] & permitted);
+	return creds;
+}
+
+void creds_leave(struct creds *creds)
+{
+	if (!creds->entered)
+		return;
+	/* Allowed without CAP_SETUID: the real user is still root. */
+	(void)setfsuid(0);
+	(void)setfsgid(0);
+	set_effective(permitted);
+	creds->entered = false;
+}
+
+void creds_umask(mode_t mask)
+{
+	static _Thread_local bool separate;
+
+	/* The umask belongs to the fs_struct, which threads share until they say otherwise. */
+	if (!separate)
+		separate = unshare(CLONE_FS) == 0;
+	(void)umask(mask);
+}
+
+static bool mode_allows_write(const struct stat *st, uid_t uid, gid_t gid,
+			      const gid_t *groups, int group_count)
+{
+	bool member = gid == st->st_gid;
+
+	if (uid == 0 || uid == st->st_uid)
+		return true;
+	for (int i = 0; i < group_count && !member; i++)
+		member = groups[i] == st->st_gid;
+	return st->st_mode & (member ? S_IWGRP : S_IWOTH);
+}
+
+int creds_may_write(int fd, uid_t uid, gid_t gid, const gid_t *groups, int group_count)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return mode_allows_write(&st, uid, gid, groups, group_count) ? 0 : -EACCES;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * creds.h - whose rights the daemon uses, for which operation.
+ *
+ * The kernel checks permissions itself (default_permissions), so the daemon does not judge.
+ * But what a system call on the source leaves behind - owner, group, whether set-user-ID
+ * bits fall, whether reserved blocks may be used - follows the calling thread. So such calls
+ * are made with the file system user and group of the caller and with just the capabilities
+ * they need. An unprivileged daemon has only one user to serve, itself, and none of this
+ * does anything. Model.
+ */
+#ifndef MMAPFS_FS_CREDS_H
+#define MMAPFS_FS_CREDS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum creds_role {
+	/* Make an object: owned by the caller, in any directory the kernel let them use, with
+	 * the mode bits that the kernel has already checked. */
+	CREDS_CREATE,
+	/* Change contents: write, truncate, allocate. Without CAP_FSETID, so that
+	 * set-user-ID bits and file capabilities drop as they would for the caller. */
+	CREDS_CHANGE,
+	/* Nobody: the kernel keeps these for all passthrough I/O on a backing file. With the
+	 * daemon's own, any user could write into blocks reserved for root, and
+	 * set-user-ID bits would survive a write. */
+	CREDS_BACKING,
+};
+
+/* Restored by creds_leave(), which must come in the same thread. */
+struct creds {
+	bool entered;
+};
+#define _cleanup_creds_ __attribute__((cleanup(creds_leave)))
+
+/* Before any thread is started: keep the capabilities that fs needs, drop the others.
+ * Errors: -EPERM. An unprivileged process keeps what it has (nothing). */
+int creds_drop_unneeded(void);
+
+/* Is this process able to take on other users' rights? */
+bool creds_privileged(void);
+
+/* Take on @role for @uid and @gid (ignored for CREDS_BACKING) in this thread. */
+struct creds creds_enter(enum creds_role role, uid_t uid, gid_t gid);
+void creds_leave(struct creds *creds);
+
+/* Set this thread's umask; other threads keep theirs. */
+void creds_umask(mode_t umask);
+
+/* May @uid, @gid and @groups write the file @fd (O_PATH will do), whether or not the mount is
+ * read-only? Returns 0 or -EACCES. */
+int creds_may_write(int fd, uid_t uid, gid_t gid, const gid_t *groups, int group_count);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ctl_tree.c - visit every regular file below a directory of the source.
+ *
+ * The directories still to be visited are remembered by their path below the first one, and
+ * opened component by component, so that neither depth nor PATH_MAX nor a symbolic link put
+ * in place of a directory meanwhile matters.
+ */
+#include "ctl_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+
+/* Limits of what one walk remembers; a tree beyond them is refused, not miscounted. */
+#define PENDING_BYTES_MAX (256u << 20)
+#define LINKED_FILES_MAX (1u << 20)
+
+struct pending {
+	SLIST_ENTRY(pending) next;
+	char path[]; /* below the first directory; "" is that itself */
+};
+
+/* Files with several names that were seen, by device and inode: open addressing. */
+struct seen {
+	struct seen_file {
+		dev_t dev;
+		ino_t ino; /* 0: free */
+	} *slots;
+	size_t count;
+	size_t capacity; /* a power of two, at least twice the count */
+};
+
+struct walk {
+	const struct ctl_stop *stop;
+	ctl_walk_fn fn;
+	void *ctx;
+	int root_fd;
+	SLIST_HEAD(, pending) todo;
+	size_t todo_bytes;
+	struct seen seen;
+	uint64_t unread;
+};
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+int ctl_stopped(const struct ctl_stop *stop)
+{
+	if (atomic_load(&stop->fs->stopping))
+		return -EINTR;
+	return stop->asked && stop->asked(stop->ctx) ? -EINTR : 0;
+}
+
+/* ---- files with several names ---- */
+
+static size_t seen_slot(const struct seen *seen, dev_t dev, ino_t ino)
+{
+	uint64_t hash = ((uint64_t)ino ^ ((uint64_t)dev << 32)) * 0x9e3779b97f4a7c15u;
+	size_t i = (size_t)(hash >> 20) & (seen->capacity - 1);
+
+	while (seen->slots[i].ino && (seen->slots[i].ino != ino || seen->slots[i].dev != dev))
+		i = (i + 1) & (seen->capacity - 1);
+	return i;
+}
+
+static int seen_grow(struct seen *seen)
+{
+	struct seen bigger = { .capacity = seen->capacity ? seen->capacity * 2 : 64 };
+
+	if (seen->count >= LINKED_FILES_MAX)
+		return -EOVERFLOW;
+	bigger.slots = calloc(bigger.capacity, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < seen->capacity; i++) {
+		const struct seen_file *file = &seen->slots[i];
+
+		if (file->ino)
+			bigger.slots[seen_slot(&bigger, file->dev, file->ino)] = *file;
+	}
+	bigger.count = seen->count;
+	free(seen->slots);
+	*seen = bigger;
+	return 0;
+}
+
+/* Returns 1 when the file was seen before, 0 when it is new. */
+static int seen_before(struct seen *seen, const struct stat *st)
+{
+	size_t i;
+	int r;
+
+	if (2 * (seen->count + 1) > seen->capacity) {
+		r = seen_grow(seen);
+		if (r < 0)
+			return r;
+	}
+	i = seen_slot(seen, st->st_dev, st->st_ino);
+	if (seen->slots[i].ino)
+		return 1;
+	seen->slots[i] = (struct seen_file){ st->st_dev, st->st_ino };
+	seen->count++;
+	return 0;
+}
+
+/* ---- directories ---- */
+
+static int todo_push(struct walk *walk, const char *parent, const char *name)
+{
+	size_t size = strlen(parent) + 1 + strlen(name) + 1;
+	struct pending *pending;
+
+	if (walk->todo_bytes + size > PENDING_BYTES_MAX)
+		return -EOVERFLOW;
+	pending = malloc(sizeof(*pending) + size);
+	if (!pending)
+		return -ENOMEM;
+	stpcpy(stpcpy(stpcpy(pending->path, parent), *parent ? "/" : ""), name);
+	walk->todo_bytes += strlen(pending->path) + 1;
+	SLIST_INSERT_HEAD(&walk->todo, pending, next);
+	return 0;
+}
+
+static struct pending *todo_pop(struct walk *walk)
+{
+	struct pending *pending = SLIST_FIRST(&walk->todo);
+
+	if (!pending)
+		return NULL;
+	SLIST_REMOVE_HEAD(&walk->todo, next);
+	walk->todo_bytes -= strlen(pending->path) + 1;
+	return pending;
+}
+
+/* Open the directory @path below @root_fd, following no symbolic link. Cuts up @path. */
+static int open_below(int root_fd, char *path)
+{
+	const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	_cleanup_close_ int at = -1;
+	char *save = NULL, *name;
+
+	for (name = strtok_r(path, "/", &save); name; name = strtok_r(NULL, "/", &save)) {
+		int next = openat(at < 0 ? root_fd : at, name, O_PATH | flags);
+
+		if (next < 0)
+			return -errno;
+		if (at >= 0)
+			close(at);
+		at = next;
+	}
+	at = openat(at < 0 ? root_fd : at, ".", O_RDONLY | flags);
+	return at < 0 ? -errno : steal_fd(&at);
+}
+
+static int visit_file(struct walk *walk, int dir_fd, const char *name, const struct stat *st)
+{
+	if (st->st_nlink > 1) {
+		int r = seen_before(&walk->seen, st);
+
+		if (r)
+			return r < 0 ? r : 0;
+	}
+	return walk->fn(walk->ctx, dir_fd, name, st);
+}
+
+static int visit_entry(struct walk *walk, int dir_fd, const char *path, const char *name)
+{
+	struct stat st;
+	int r;
+
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return 0;
+	r = ctl_stopped(walk->stop);
+	if (r < 0)
+		return r;
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			walk->unread++;
+		return 0;
+	}
+	if (S_ISDIR(st.st_mode))
+		return todo_push(walk, path, name);
+	return S_ISREG(st.st_mode) ? visit_file(walk, dir_fd, name, &st) : 0;
+}
+
+static int visit_entries(struct walk *walk, DIR *dir, const char *path)
+{
+	struct dirent *entry;
+	int r;
+
+	for (;;) {
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			if (errno)
+				walk->unread++;
+			return 0;
+		}
+		r = visit_entry(walk, dirfd(dir), path, entry->d_name);
+		if (r)
+			return r;
+	}
+}
+
+static int visit_dir(struct walk *walk, const char *path)
+{
+	_cleanup_free_ char *parts = strdup(path);
+	_cleanup_(closedirp) DIR *dir = NULL;
+	int fd;
+
+	if (!parts)
+		return -ENOMEM;
+	fd = open_below(walk->root_fd, parts);
+	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+		return 0; /* gone since it was found */
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+		return fd;
+	if (fd < 0) {
+		walk->unread++;
+		return 0;
+	}
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return visit_entries(walk, dir, path);
+}
+
+int ctl_walk(struct inode *inode, const struct ctl_stop *stop, ctl_walk_fn fn, void *ctx,
+	     uint64_t *ret_unread)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	_cleanup_close_ int root_fd = inode_open(stop->fs->inodes, inode, flags);
+	struct walk walk = { .stop = stop, .fn = fn, .ctx = ctx, .root_fd = root_fd };
+	struct pending *pending;
+	int r;
+
+	if (root_fd < 0)
+		return root_fd;
+	SLIST_INIT(&walk.todo);
+	r = todo_push(&walk, "", "");
+	while ((pending = todo_pop(&walk))) {
+		if (!r)
+			r = visit_dir(&walk, pending->path);
+		free(pending);
+	}
+	free(walk.seen.slots);
+	if (ret_unread && r >= 0)
+		*ret_unread = walk.unread;
+	return r;
+}
+
+int ctl_walk_open(int dir_fd, const char *name, const struct stat *st, int flags)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat now;
+
+	flags |= O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	fd = openat(dir_fd, name, flags | (flags & O_PATH ? 0 : O_NOATIME));
+	if (fd < 0 && errno == EPERM)
+		fd = openat(dir_fd, name, flags);
+	if (fd < 0 || fstat(fd, &now) < 0)
+		return -errno;
+	if (now.st_dev != st->st_dev || now.st_ino != st->st_ino || !S_ISREG(now.st_mode))
+		return -ESTALE;
+	return steal_fd(&fd);
+}
+
+/* ---- a map of each file ---- */
+
+struct each_map {
+	const struct ctl_stop *stop;
+	uint32_t access;
+	ctl_map_fn fn;
+	void *ctx;
+	uint64_t unopened;
+	int first_error;
+};
+
+static int each_map_file(void *ctx, int dir_fd, const char *name, const struct stat *st)
+{
+	struct each_map *each = ctx;
+	struct inode_table *table = each->stop->fs->inodes;
+	struct mmapfs_map *map = NULL;
+	struct inode *inode;
+	int fd, r;
+
+	fd = ctl_walk_open(dir_fd, name, st,
+			   each->access == MMAPFS_ACCESS_WRITE ? O_RDWR : O_RDONLY);
+	if (fd == -ENOENT || fd == -ESTALE || fd == -ELOOP)
+		return 0; /* gone since it was found */
+	if (fd == -EMFILE || fd == -ENFILE)
+		return fd;
+	r = fd < 0 ? fd : region_map_fd(fd, each->access, &map);
+	if (r < 0) {
+		each->unopened++;
+		if (!each->first_error)
+			each->first_error = r;
+		return 0;
+	}
+	inode = inode_find(table, mmapfs_map_fd(map), st);
+	r = each->fn(each->ctx, inode, map, st);
+	if (r < 0 && !each->first_error)
+		each->first_error = r;
+	mmapfs_map_close(map);
+	inode_unref(table, inode, 1);
+	return ctl_stopped(each->stop);
+}
+
+int ctl_each_map(struct inode *dir, const struct ctl_stop *stop, uint32_t access,
+		 ctl_map_fn fn, void *ctx, uint64_t *ret_unopened)
+{
+	struct each_map each = { .stop = stop, .access = access, .fn = fn, .ctx = ctx };
+	uint64_t unread = 0;
+	int r = ctl_walk(dir, stop, each_map_file, &each, &unread);
+
+	if (ret_unopened)
+		*ret_unopened = each.unopened + unread;
+	if (r < 0)
+		return r;
+	return each.first_error ? each.first_error : unread ? -EACCES : 0;
+}
+
+/* ---- sums ---- */
+
+struct sum {
+	struct ctl_request *rq;
+	struct ctl_figures *figures;
+	bool measure;
+};
+
+static void add_residency(struct ctl_figures *figures, const struct mmapfs_residency *found)
+{
+	const uint32_t wanted = MMAPFS_RESIDENT | MMAPFS_OCCUPIED | MMAPFS_DIRTY |
+				MMAPFS_WRITEBACK | MMAPFS_EVICTED;
+
+	if (figures->reason == MMAPFS_REASON_NONE && (wanted & ~found->valid))
+		figures->reason = found->reason;
+	if (!(found->valid & MMAPFS_RESIDENT)) {
+		figures->unknown_files++;
+		return;
+	}
+	figures->missing |= wanted & ~found->valid;
+	figures->upper_bound |= found->upper_bound;
+	figures->changed |= found->changed;
+	figures->resident += found->resident;
+	figures->occupied += found->occupied;
+	figures->dirty += found->dirty;
+	figures->writeback += found->writeback;
+	figures->evicted += found->evicted;
+}
+
+static void measure_file(struct ctl_figures *figures, int fd)
+{
+	struct mmapfs_residency found = MMAPFS_INIT(found);
+	const struct mmapfs_range whole = { 0, 0 };
+	struct mmapfs_map *map;
+
+	if (region_map_fd(fd, MMAPFS_ACCESS_READ, &map) < 0) {
+		figures->unknown_files++;
+		return;
+	}
+	if (mmapfs_residency(map, whole, MMAPFS_OBSERVE_READY, &found) < 0)
+		figures->unknown_files++;
+	else
+		add_residency(figures, &found);
+	mmapfs_map_close(map);
+}
+
+static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *st)
+{
+	struct sum *sum = ctx;
+	struct ctl_figures *figures = sum->figures;
+	struct inode_table *table = sum->rq->fs->inodes;
+	struct inode *inode;
+	int fd;
+
+	fd = ctl_walk_open(dir_fd, name, st, sum->measure ? O_RDONLY : O_PATH);
+	if (fd == -ENOENT || fd == -ESTALE || fd == -ELOOP)
+		return 0; /* gone since it was found */
+	if (fd == -EMFILE || fd == -ENFILE)
+		return fd;
+	figures->files++;
+	figures->size += (uint64_t)st->st_size;
+	figures->pages += ctl_pages_of((uint64_t)st->st_size);
+	if (fd < 0) {
+		figures->unknown_files++;
+		return 0;
+	}
+	inode = inode_find(table, fd, st);
+	if (inode)
+		figures->locked += region_locked(inode, 0, UINT64_MAX) / ctl_page_size();
+	inode_unref(table, inode, 1);
+	if (sum->measure)
+		measure_file(figures, fd); /* takes fd */
+	else
+		close(fd);
+	return 0;
+}
+
+int ctl_tree_figures(struct ctl_request *rq, bool measure, struct ctl_figures *ret)
+{
+	struct ctl_figures figures = { 0 };
+	struct sum sum = { rq, &figures, measure };
+	int r;
+
+	r = ctl_walk(rq->inode, &rq->stop, sum_file, &sum, &figures.unread_dirs);
+	if (r < 0)
+		return r;
+	figures.unknown_files += figures.unread_dirs;
+	*ret = figures;
+	return 0;
+}

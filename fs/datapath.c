@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* datapath.c - choose and keep the data path of an inode. */
+#include "datapath.h"
+
+#include <errno.h>
+#include <syslog.h>
+
+#include "base/cleanup.h"
+#include "creds.h"
+#include "log.h"
+#include <mmapfs.h>
+
+static int register_backing(struct session *session, struct inode *inode)
+{
+	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
+	_cleanup_creds_ struct creds creds = { .entered = false };
+	int r = inode_path_fd(session->fs.inodes, inode, &fd);
+
+	if (r < 0)
+		return r;
+	creds = creds_enter(CREDS_BACKING, 0, 0);
+	return passthrough_backing_open(&session->passthrough, fd.fd);
+}
+
+/* One line for the whole mount: the reason is nearly always the same for all files. */
+static void explain_fallback(int error)
+{
+	static atomic_bool explained;
+
+	if (!atomic_exchange(&explained, true))
+		log_line(LOG_NOTICE, "no passthrough for some files (%s%s): served from the "
+				     "mapping instead",
+			 mmapfs_errno_name(error),
+			 error == -ELOOP ? ", the source is stacked: try -o stack_depth=2" : "");
+}
+
+static void choose(struct session *session, struct inode *inode)
+{
+	int id = -EPERM;
+
+	if (session->passthrough.active) {
+		id = register_backing(session, inode);
+		if (id < 0)
+			explain_fallback(id);
+	}
+	inode->backing_id = id > 0 ? id : 0;
+	inode->data_path = id > 0 ? DATA_PATH_PASSTHROUGH : DATA_PATH_MAPPED;
+}
+
+int datapath_open(struct session *session, struct inode *inode, bool writer)
+{
+	/* Held across the ioctl, so that two first opens cannot register two ids: the kernel
+	 * takes one per inode. The ioctl opens a known file and waits for nobody. */
+	SCOPE_LOCK(inode_lock(inode));
+
+	if (inode->opens == 0)
+		choose(session, inode);
+	inode->opens++;
+	if (writer)
+		inode->writers++;
+	atomic_fetch_add(inode->backing_id ? &session->fs.stats.opens_passthrough
+					   : &session->fs.stats.opens_mapped,
+			 1);
+	return inode->backing_id;
+}
+
+void datapath_close(struct session *session, struct inode *inode, bool writer)
+{
+	SCOPE_LOCK(inode_lock(inode));
+
+	inode->opens--;
+	if (writer)
+		inode->writers--;
+	if (inode->opens > 0)
+		return;
+	if (inode->backing_id)
+		passthrough_backing_close(&session->passthrough, inode->backing_id);
+	inode->backing_id = 0;
+	inode->data_path = DATA_PATH_UNDECIDED;
+}

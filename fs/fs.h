@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* fs.h - one mounted filesystem: what all operations share. Model: knows nothing of FUSE. */
+#ifndef MMAPFS_FS_FS_H
+#define MMAPFS_FS_FS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "inode.h"
+#include "options.h"
+
+struct workers;
+
+/* Counters of what the kernel asked for; read by tests and, later, by metrics. */
+struct fs_stats {
+	atomic_uint_fast64_t opens_passthrough;
+	atomic_uint_fast64_t opens_mapped;
+	atomic_uint_fast64_t reads;
+	atomic_uint_fast64_t writes;
+};
+
+struct fs {
+	const struct options *options;
+	struct inode_table *inodes;
+	dev_t root_dev;
+	uid_t owner; /* who mounted */
+
+	/* Short work of control requests, each answered when done. */
+	struct workers *request_workers;
+	/* Long work that goes on after its request was answered: warm, tree evict. */
+	struct workers *job_workers;
+	atomic_bool stopping; /* long work looks at this and ends */
+
+	uint64_t lock_limit;		    /* bytes all regions together may lock */
+	atomic_uint_fast64_t locked_bytes;  /* locked now; see region_lock */
+
+	/* Make the kernel forget its own copy of a file's pages (mapped path). Set by the
+	 * session; NULL in unit tests. Must not be called from a FUSE handler. */
+	void (*invalidate)(void *ctx, struct inode *inode, uint64_t offset, uint64_t length);
+	void *invalidate_ctx;
+
+	struct fs_stats stats;
+};
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.h - open files and directories.
+ *
+ * A file opened only to be read on the passthrough path keeps no descriptor: the kernel
+ * reads it without asking. One opened for writing does, so that fsync reports write errors
+ * to this open exactly as the source would. Model.
+ */
+#ifndef MMAPFS_FS_HANDLE_H
+#define MMAPFS_FS_HANDLE_H
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs.h"
+
+struct handle {
+	struct inode *inode; /* one reference */
+	int fd;		     /* -1: none, see handle_fd() */
+	bool writer;
+	uint32_t sync_seen; /* see region_sync_report(); used by one fsync at a time */
+};
+
+/*
+ * Open @inode with open(2) @flags as the user @uid, @gid. O_APPEND and O_DIRECT are left to
+ * the kernel's side. @need_fd: keep a descriptor also for reading. Errors: open(2).
+ */
+int handle_open(struct fs *fs, struct inode *inode, int flags, uid_t uid, gid_t gid,
+		bool need_fd, struct handle **ret);
+
+/* A handle for the just created file @fd, which it takes. Errors: -ENOMEM. */
+int handle_adopt(struct fs *fs, struct inode *inode, int flags, int *fd, struct handle **ret);
+
+/* The handle's descriptor, or one opened for reading for the time of an operation. */
+int handle_fd(struct fs *fs, struct handle *handle, struct inode_fd *ret);
+
+/* fsync(2) or fdatasync(2), with the error this handle has not been told yet. */
+int handle_sync(struct fs *fs, struct handle *handle, bool data_only);
+
+/* Takes NULL. */
+void handle_close(struct fs *fs, struct handle *handle);
+
+/* An open directory. Entries are read in blocks; positions are those of the source. */
+struct dir_handle {
+	struct inode *inode; /* one reference */
+	pthread_mutex_t mutex; /* protects what follows */
+	int fd;
+	off_t position; /* of the next entry to give out */
+	size_t at;	/* of it in `block` */
+	size_t filled;
+	_Alignas(struct dirent) char block[32768];
+};
+
+/* One entry; `next` is the position after it. */
+struct dir_entry {
+	const char *name;
+	ino_t ino;
+	unsigned char type; /* DT_* */
+	off_t next;
+};
+
+int dir_open(struct fs *fs, struct inode *inode, struct dir_handle **ret);
+void dir_close(struct fs *fs, struct dir_handle *dir);
+
+/* With dir->mutex held: go to @position, then look at the entry there (1; 0: the end), and
+ * step over it. Errors: getdents64(2), lseek(2). */
+int dir_seek(struct dir_handle *dir, off_t position);
+int dir_peek(struct dir_handle *dir, struct dir_entry *ret);
+void dir_next(struct dir_handle *dir, const struct dir_entry *entry);
+
+#endif

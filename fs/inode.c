@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/* inode.c - the table of files in use, and how to reach each one again. */
+#include "inode.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+
+#define FIRST_BUCKETS 1024
+#define MOUNTS_MAX 256
+#define FUSE_MAGIC 0x65735546
+
+/* A filesystem of the source, opened so that its file handles can be. */
+struct source_mount {
+	int id; /* as name_to_handle_at gives it */
+	int fd; /* -1: handles of this mount cannot be opened, its inodes keep descriptors */
+};
+
+struct inode_table {
+	bool use_handles;
+	inode_drop_fn drop;
+	struct inode *root;
+	atomic_uint_fast64_t descriptors;
+
+	pthread_mutex_t mutex; /* protects what follows, and hash_next and refs of inodes */
+	struct inode **buckets;
+	size_t bucket_count; /* a power of two */
+	uint64_t count;
+	struct source_mount mounts[MOUNTS_MAX]; /* entries never change once counted */
+	unsigned int mount_count;
+};
+
+/* A file handle with room for the largest. */
+union any_handle {
+	struct file_handle head;
+	unsigned char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+};
+
+struct fd_name fd_name(int fd)
+{
+	struct fd_name name;
+
+	(void)snprintf(name.text, sizeof(name.text), "/proc/self/fd/%d", fd);
+	return name;
+}
+
+pthread_mutex_t *inode_lock(struct inode *inode)
+{
+	static pthread_mutex_t stripes[64] = { [0 ... 63] = PTHREAD_MUTEX_INITIALIZER };
+
+	return &stripes[inode->hash % ARRAY_SIZE(stripes)];
+}
+
+/* FNV-1a, then a final mix because buckets are chosen by the low bits. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t length)
+{
+	const unsigned char *byte = data;
+
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ byte[i]) * 0x100000001b3u;
+	return hash ^ (hash >> 29);
+}
+
+static uint64_t hash_file(dev_t dev, ino_t ino, const struct file_handle *handle)
+{
+	uint64_t hash = hash_bytes(0xcbf29ce484222325u, &dev, sizeof(dev));
+
+	hash = hash_bytes(hash, &ino, sizeof(ino));
+	return hash_bytes(hash, handle->f_handle, handle->handle_bytes);
+}
+
+static bool same_file(const struct inode *inode, dev_t dev, ino_t ino,
+		      const struct file_handle *handle)
+{
+	return inode->dev == dev && inode->ino == ino &&
+	       inode->handle.handle_bytes == handle->handle_bytes &&
+	       inode->handle.handle_type == handle->handle_type &&
+	       memcmp(inode->handle.f_handle, handle->f_handle, handle->handle_bytes) == 0;
+}
+
+/* ---- mounts ---- */
+
+/*
+ * A descriptor on the mount of @fd, by which @handle can be opened again; or -1.
+ * FUSE filesystems give out handles that go stale as soon as the kernel forgets the inode.
+ */
+static int open_mount(int fd, const struct stat *st, union any_handle *handle)
+{
+	_cleanup_close_ int mount_fd = -1;
+	struct statfs fs;
+	int probe;
+
+	if (!S_ISDIR(st->st_mode) || fstatfs(fd, &fs) < 0 || fs.f_type == FUSE_MAGIC)
+		return -1;
+	mount_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (mount_fd < 0)
+		return -1;
+	probe = open_by_handle_at(mount_fd, &handle->head, O_PATH | O_CLOEXEC);
+	if (probe < 0)
+		return -1;
+	close(probe);
+	return steal_fd(&mount_fd);
+}
+
+static int find_mount(struct inode_table *table, int id)
+{
+	for (unsigned int i = 0; i < table->mount_count; i++) {
+		if (table->mounts[i].id == id)
+			return (int)i;
+	}
+	return -1;
+}
+
+static int add_mount(struct inode_table *table, int id, int fd)
+{
+	SCOPE_LOCK(&table->mutex);
+	int index = find_mount(table, id);
+
+	if (index >= 0 || table->mount_count == MOUNTS_MAX) {
+		if (fd >= 0)
+			close(fd);
+		return index;
+	}
+	index = (int)table->mount_count;
+	table->mounts[index] = (struct source_mount){ .id = id, .fd = fd };
+	table->mount_count++;
+	return index;
+}
+
+/*
+ * Fill @handle and @ret_mount for the file @fd; handle_bytes is 0 where its inode has to
+ * keep a descriptor instead.
+ */
+static void handle_of(struct inode_table *table, int fd, const struct stat *st,
+		      union any_handle *handle, unsigned int *ret_mount)
+{
+	int mount_id, index;
+
+	*ret_mount = 0;
+	handle->head.handle_bytes = MAX_HANDLE_SZ;
+	if (!table->use_handles ||
+	    name_to_handle_at(fd, "", &handle->head, &mount_id, AT_EMPTY_PATH) < 0) {
+		handle->head.handle_bytes = 0;
+		handle->head.handle_type = 0;
+		return;
+	}
+	{
+		SCOPE_LOCK(&table->mutex);
+		index = find_mount(table, mount_id);
+	}
+	/* A mount is entered through its root directory. Where it is a single file bound
+	 * over another, no entry is made, because a directory may still come. */
+	if (index < 0 && S_ISDIR(st->st_mode))
+		index = add_mount(table, mount_id, open_mount(fd, st, handle));
+	if (index < 0 || table->mounts[index].fd < 0) {
+		handle->head.handle_bytes = 0;
+		handle->head.handle_type = 0;
+		return;
+	}
+	*ret_mount = (unsigned int)index;
+}
+
+/* ---- the hash table ---- */
+
+static struct inode **find_link(struct inode_table *table, uint64_t hash, dev_t dev,
+				ino_t ino, const struct file_handle *handle)
+{
+	struct inode **link = &table->buckets[hash & (table->bucket_count - 1)];
+
+	while (*link && !((*link)->hash == hash && same_file(*link, dev, ino, handle)))
+		link = &(*link)->hash_next;
+	return link;
+}
+
+/* Failing to grow only makes chains longer. */
+static void grow_buckets(struct inode_table *table)
+{
+	size_t count = table->bucket_count * 2;
+	struct inode **buckets;
+
+	if (table->count < table->bucket_count)
+		return;
+	buckets = calloc(count, sizeof(*buckets));
+	if (!buckets)
+		return;
+	for (size_t i = 0; i < table->bucket_count; i++) {
+		struct inode *next;
+
+		for (struct inode *inode = table->buckets[i]; inode; inode = next) {
+			struct inode **head = &buckets[inode->hash & (count - 1)];
+
+			next = inode->hash_next;
+			inode->hash_next = *head;
+			*head = inode;
+		}
+	}
+	free(table->buckets);
+	table->buckets = buckets;
+	table->bucket_count = count;
+}
+
+static void free_inode(struct inode_table *table, struct inode *inode)
+{
+	if (table->drop)
+		table->drop(inode);
+	if (inode->fd >= 0) {
+		close(inode->fd);
+		atomic_fetch_sub(&table->descriptors, 1);
+	}
+	free(inode);
+}
+
+static int new_inode(struct inode_table *table, int fd, const struct stat *st,
+		     const struct file_handle *handle, unsigned int mount, uint64_t hash,
+		     struct inode **ret)
+{
+	struct inode *inode = calloc(1, sizeof(*inode) + handle->handle_bytes);
+	int r;
+
+	if (!inode)
+		return -ENOMEM;
+	*inode = (struct inode){ .refs = 1, .hash = hash, .dev = st->st_dev,
+				 .ino = st->st_ino, .type = st->st_mode & S_IFMT, .fd = -1,
+				 .mount = mount };
+	inode->handle.handle_bytes = handle->handle_bytes;
+	inode->handle.handle_type = handle->handle_type;
+	memcpy(inode->handle.f_handle, handle->f_handle, handle->handle_bytes);
+	if (!handle->handle_bytes) {
+		inode->fd = open(fd_name(fd).text, O_PATH | O_CLOEXEC);
+		if (inode->fd < 0) {
+			r = -errno;
+			free(inode);
+			return r;
+		}
+		atomic_fetch_add(&table->descriptors, 1);
+	}
+	*ret = inode;
+	return 0;
+}
+
+static struct inode *find_and_ref(struct inode_table *table, uint64_t hash,
+				  const struct stat *st, const struct file_handle *handle)
+{
+	SCOPE_LOCK(&table->mutex);
+	struct inode *inode = *find_link(table, hash, st->st_dev, st->st_ino, handle);
+
+	if (inode)
+		inode->refs++;
+	return inode;
+}
+
+/* Put @fresh into the table, unless another thread was faster: then its inode is it. */
+static struct inode *insert_or_ref(struct inode_table *table, struct inode *fresh)
+{
+	SCOPE_LOCK(&table->mutex);
+	struct inode **link = find_link(table, fresh->hash, fresh->dev, fresh->ino,
+					&fresh->handle);
+
+	if (*link) {
+		(*link)->refs++;
+		return *link;
+	}
+	*link = fresh;
+	table->count++;
+	grow_buckets(table);
+	return fresh;
+}
+
+int inode_get(struct inode_table *table, int fd, const struct stat *st, struct inode **ret)
+{
+	union any_handle handle;
+	struct inode *fresh = NULL;
+	unsigned int mount;
+	uint64_t hash;
+	int r;
+
+	handle_of(table, fd, st, &handle, &mount);
+	hash = hash_file(st->st_dev, st->st_ino, &handle.head);
+	*ret = find_and_ref(table, hash, st, &handle.head);
+	if (*ret)
+		return 0;
+	r = new_inode(table, fd, st, &handle.head, mount, hash, &fresh);
+	if (r < 0)
+		return r;
+	*ret = insert_or_ref(table, fresh);
+	if (*ret != fresh)
+		free_inode(table, fresh);
+	return 0;
+}
+
+int inode_get_at(struct inode_table *table, int dir_fd, const char *name, struct stat *ret_st,
+		 struct inode **ret)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EINVAL;
+	fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, ret_st) < 0)
+		return -errno;
+	return inode_get(table, fd, ret_st, ret);
+}
+
+struct inode *inode_find(struct inode_table *table, int fd, const struct stat *st)
+{
+	union any_handle handle;
+	unsigned int mount;
+
+	handle_of(table, fd, st, &handle, &mount);
+	return find_and_ref(table, hash_file(st->st_dev, st->st_ino, &handle.head), st,
+			    &handle.head);
+}
+
+void inode_ref(struct inode_table *table, struct inode *inode)
+{
+	SCOPE_LOCK(&table->mutex);
+
+	inode->refs++;
+}
+
+static bool drop_refs(struct inode_table *table, struct inode *inode, uint64_t count)
+{
+	SCOPE_LOCK(&table->mutex);
+
+	inode->refs -= u64_min(count, inode->refs);
+	if (inode->refs)
+		return false;
+	*find_link(table, inode->hash, inode->dev, inode->ino, &inode->handle) =
+		inode->hash_next;
+	table->count--;
+	return true;
+}
+
+void inode_unref(struct inode_table *table, struct inode *inode, uint64_t count)
+{
+	if (inode && drop_refs(table, inode, count))
+		free_inode(table, inode);
+}
+
+/* ---- reaching the file ---- */
+
+int inode_path_fd(struct inode_table *table, struct inode *inode, struct inode_fd *ret)
+{
+	int fd;
+
+	if (inode->fd >= 0) {
+		*ret = (struct inode_fd){ inode->fd, false };
+		return 0;
+	}
+	fd = open_by_handle_at(table->mounts[inode->mount].fd, &inode->handle,
+			       O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret = (struct inode_fd){ fd, true };
+	return 0;
+}
+
+int inode_open(struct inode_table *table, struct inode *inode, int flags)
+{
+	int fd;
+
+	flags |= O_CLOEXEC;
+	if (inode->fd >= 0)
+		fd = open(fd_name(inode->fd).text, flags & ~O_NOFOLLOW);
+	else
+		fd = open_by_handle_at(table->mounts[inode->mount].fd, &inode->handle, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+void inode_fd_done(struct inode_fd *fd)
+{
+	if (fd->owned && fd->fd >= 0)
+		cleanup_closep(&fd->fd);
+	*fd = (struct inode_fd)INODE_FD_NONE;
+}
+
+/* ---- the table itself ---- */
+
+struct inode *inode_root(struct inode_table *table)
+{
+	return table->root;
+}
+
+uint64_t inode_count(struct inode_table *table)
+{
+	SCOPE_LOCK(&table->mutex);
+
+	return table->count;
+}
+
+uint64_t inode_descriptors(struct inode_table *table)
+{
+	return atomic_load(&table->descriptors);
+}
+
+struct inode_table *inode_table_free(struct inode_table *table)
+{
+	if (!table)
+		return NULL;
+	/* The kernel forgets nothing when a filesystem is unmounted: take all that is left. */
+	for (size_t i = 0; table->buckets && i < table->bucket_count; i++) {
+		struct inode *next;
+
+		for (struct inode *inode = table->buckets[i]; inode; inode = next) {
+			next = inode->hash_next;
+			free_inode(table, inode);
+		}
+	}
+	for (unsigned int i = 0; i < table->mount_count; i++) {
+		if (table->mounts[i].fd >= 0)
+			close(table->mounts[i].fd);
+	}
+	pthread_mutex_destroy(&table->mutex);
+	free(table->buckets);
+	free(table);
+	return NULL;
+}
+
+int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
+		    struct inode_table **ret)
+{
+	struct inode_table *table = calloc(1, sizeof(*table));
+	struct stat st;
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	pthread_mutex_init(&table->mutex, NULL);
+	table->use_handles = use_handles;
+	table->drop = drop;
+	table->bucket_count = FIRST_BUCKETS;
+	table->buckets = calloc(table->bucket_count, sizeof(*table->buckets));
+	r = !table->buckets ? -ENOMEM : fstat(root_fd, &st) < 0 ? -errno : 0;
+	if (r == 0)
+		r = inode_get(table, root_fd, &st, &table->root);
+	if (r < 0) {
+		inode_table_free(table);
+		return r;
+	}
+	close(root_fd);
+	*ret = table;
+	return 0;
+}

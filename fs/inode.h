@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inode.h - the files of the source that the kernel, a handle or a control has hold of.
+ *
+ * An inode is identified by the file handle of its file (name_to_handle_at), which also
+ * tells a reused inode number from the file that had it before; it is reopened when needed,
+ * so an idle inode costs memory but no descriptor. Where handles are not to be had
+ * (unprivileged, overlayfs) the inode keeps an O_PATH descriptor instead.
+ *
+ * Model: knows nothing of FUSE. The FUSE node id of an inode is its address.
+ */
+#ifndef MMAPFS_FS_INODE_H
+#define MMAPFS_FS_INODE_H
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct inode_table;
+struct region;
+
+enum data_path {
+	DATA_PATH_UNDECIDED = 0, /* never opened, or not since the last close */
+	DATA_PATH_PASSTHROUGH,	 /* the kernel serves reads, writes and mmap by itself */
+	DATA_PATH_MAPPED,	 /* the daemon serves them from its mapping */
+};
+
+struct inode {
+	struct inode *hash_next; /* protected by the table's mutex, as is refs */
+	uint64_t refs;		 /* kernel lookups + handles + locks + jobs */
+	uint64_t hash;
+	dev_t dev;   /* of the source file */
+	ino_t ino;   /* of the source file */
+	mode_t type; /* S_IFMT bits; never change for one file */
+	int fd;	     /* O_PATH, or -1 when `handle` names the file */
+
+	/* protected by inode_lock(inode) */
+	_Atomic(enum data_path) data_path; /* written under the lock, read anywhere */
+	uint32_t opens;			   /* open handles */
+	atomic_uint writers; /* of those, opened for writing; written under the lock */
+	int32_t backing_id;  /* passthrough: registered with the kernel while opens > 0 */
+
+	_Atomic(struct region *) region; /* control state; NULL until first needed, then kept */
+
+	unsigned int mount;	   /* index into the table's mounts, for open_by_handle_at */
+	struct file_handle handle; /* handle_bytes 0: none, fd is used; must be last */
+};
+
+/* A descriptor of an inode for the time of one operation. */
+struct inode_fd {
+	int fd;
+	bool owned;
+};
+
+/* Called when the last reference is gone, to take the region apart. */
+typedef void (*inode_drop_fn)(struct inode *inode);
+
+/*
+ * Open a table for the tree below @root_fd (O_PATH or O_RDONLY; the table takes it). The
+ * root inode is created with one reference that inode_table_free() drops.
+ * @use_handles: false forces descriptors, as for an unprivileged mount.
+ */
+int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
+		    struct inode_table **ret);
+struct inode_table *inode_table_free(struct inode_table *table);
+
+struct inode *inode_root(struct inode_table *table);
+uint64_t inode_count(struct inode_table *table);
+/* Inodes that hold a descriptor because no handle could be had. */
+uint64_t inode_descriptors(struct inode_table *table);
+
+/*
+ * The inode of the open file @fd (any mode, O_PATH too) with attributes @st; one reference
+ * more. @fd stays the caller's. Errors: -ENOMEM; -EMFILE where a descriptor is needed.
+ */
+int inode_get(struct inode_table *table, int fd, const struct stat *st, struct inode **ret);
+
+/* The same for the file @name in the directory @dir_fd. Never follows a symbolic link, never
+ * leaves the directory: a @name with a slash, "." and ".." are refused with -EINVAL. */
+int inode_get_at(struct inode_table *table, int dir_fd, const char *name, struct stat *ret_st,
+		 struct inode **ret);
+
+/* As inode_get, but only when the table knows the file already; NULL otherwise. */
+struct inode *inode_find(struct inode_table *table, int fd, const struct stat *st);
+
+void inode_ref(struct inode_table *table, struct inode *inode);
+
+/* Drop @count references. Takes NULL. */
+void inode_unref(struct inode_table *table, struct inode *inode, uint64_t count);
+
+/* A descriptor for operations by path (O_PATH). Errors: -ESTALE when the file is gone. */
+int inode_path_fd(struct inode_table *table, struct inode *inode, struct inode_fd *ret);
+
+/* Open the file itself with open(2) @flags (never O_CREAT). The caller closes the result,
+ * a descriptor or a negative errno. Permission is that of the calling thread. */
+int inode_open(struct inode_table *table, struct inode *inode, int flags);
+
+void inode_fd_done(struct inode_fd *fd);
+#define _cleanup_inode_fd_ __attribute__((cleanup(inode_fd_done)))
+#define INODE_FD_NONE { -1, false }
+
+/* The mutex for opens, writers, data_path and backing_id: one of a fixed number, shared by
+ * inodes of the same hash, so an idle inode does not pay for a mutex. Hold no other lock
+ * inside but none of the table's either; never two of these at once. */
+pthread_mutex_t *inode_lock(struct inode *inode);
+
+/* "/proc/self/fd/N": a name for a descriptor, for calls that have no fd variant. */
+struct fd_name {
+	char text[32];
+};
+struct fd_name fd_name(int fd);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c - arguments to session to exit code, in the background unless told otherwise. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <mmapfs.h>
+
+#include "options.h"
+#include "session.h"
+
+/* Wait until the mount is up (0) or the daemon has failed (its exit code). */
+static int wait_for_daemon(int ready_fd, pid_t pid)
+{
+	char byte;
+	int status;
+
+	if (read(ready_fd, &byte, 1) == 1)
+		return EXIT_SUCCESS;
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status))
+		return WEXITSTATUS(status);
+	return EXIT_FAILURE;
+}
+
+static int run_in_background(const struct options *options)
+{
+	int ready[2];
+	pid_t pid;
+
+	if (pipe(ready) < 0 || (pid = fork()) < 0) {
+		perror("mmapfs: cannot start the daemon");
+		return EXIT_FAILURE;
+	}
+	if (pid > 0) {
+		close(ready[1]);
+		return wait_for_daemon(ready[0], pid);
+	}
+	close(ready[0]);
+	(void)setsid();
+	return session_run(options, ready[1]);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int code = EXIT_FAILURE;
+
+	if (options_parse(argc, argv, &options) == 0) {
+		if (options.help) {
+			options_print_help(stdout);
+			code = EXIT_SUCCESS;
+		} else if (options.version) {
+			(void)printf("mmapfs %s, libfuse %s\n", mmapfs_version(),
+				     fuse_pkgversion());
+			code = EXIT_SUCCESS;
+		} else {
+			code = options.foreground ? session_run(&options, -1)
+						  : run_in_background(&options);
+		}
+	}
+	options_free(&options);
+	return code;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * passthrough.c - negotiate FUSE passthrough, register backing files, reply with them.
+ *
+ * On libfuse < 3.17 three things are done behind its back, all documented in the kernel's
+ * fuse.h: flags are added to the INIT reply; an open reply carries the backing id in the word
+ * that was padding before; and FUSE_TMPFILE, which those versions do not know, is handed to
+ * them as a FUSE_CREATE of a name that cannot be. Drop all of it when Debian 12 is no longer
+ * to be served.
+ */
+#include "passthrough.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Linux 6.9, include/uapi/linux/fuse.h; Debian 12's headers are older. */
+struct backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+#define BACKING_OPEN _IOW(229, 1, struct backing_map)
+#define BACKING_CLOSE _IOW(229, 2, uint32_t)
+
+int passthrough_backing_open(struct passthrough *pt, int fd)
+{
+	struct backing_map map = { .fd = fd };
+	int id;
+
+	if (!pt->active)
+		return -EPERM;
+	id = ioctl(fuse_session_fd(pt->session), BACKING_OPEN, &map);
+	return id < 0 ? -errno : id;
+}
+
+void passthrough_backing_close(struct passthrough *pt, int backing_id)
+{
+	uint32_t id = (uint32_t)backing_id;
+
+	/* Fails only when the connection is gone, and the id with it. */
+	(void)ioctl(fuse_session_fd(pt->session), BACKING_CLOSE, &id);
+}
+
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+
+int passthrough_attach(struct passthrough *pt)
+{
+	(void)pt;
+	return 0;
+}
+
+void passthrough_init(struct passthrough *pt, struct fuse_conn_info *conn)
+{
+	if (pt->privileged && pt->stack_depth > 0 &&
+	    fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH)) {
+		/* libfuse counts the layers below, the kernel the whole stack. */
+		conn->max_backing_stack_depth = pt->stack_depth - 1;
+		pt->active = true;
+	}
+	(void)fuse_set_feature_flag(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
+	(void)fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
+	(void)fuse_set_feature_flag(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
+}
+
+int passthrough_reply_open(fuse_req_t req, struct fuse_file_info *fi, int backing_id)
+{
+	fi->backing_id = backing_id;
+	return fuse_reply_open(req, fi);
+}
+
+int passthrough_reply_create(fuse_req_t req, const struct fuse_entry_param *entry,
+			     struct fuse_file_info *fi, int backing_id)
+{
+	fi->backing_id = backing_id;
+	return fuse_reply_create(req, entry, fi);
+}
+
+#else
+
+#define OP_TMPFILE 51
+#define OPEN_PASSTHROUGH (1u << 7) /* FOPEN_PASSTHROUGH */
+
+/* INIT flags, the second word shifted up by 32. */
+#define INIT_PARALLEL_DIROPS (1ull << 18)
+#define INIT_HANDLE_KILLPRIV_V2 (1ull << 28)
+#define INIT_EXT (1ull << 30)
+#define INIT_DIRECT_IO_ALLOW_MMAP (1ull << 36)
+#define INIT_PASSTHROUGH (1ull << 37)
+
+/* The reply as of protocol 7.40: max_stack_depth follows flags2. */
+struct init_reply {
+	uint32_t major, minor, max_readahead, flags;
+	uint16_t max_background, congestion_threshold;
+	uint32_t max_write, time_gran;
+	uint16_t max_pages, map_alignment;
+	uint32_t flags2, max_stack_depth, unused[6];
+};
+_Static_assert(sizeof(struct init_reply) == 64, "struct fuse_init_out of 7.23 and later");
+
+static ssize_t read_request(int fd, void *buf, size_t size, void *userdata)
+{
+	struct passthrough *pt = userdata;
+	struct fuse_in_header *in = buf;
+	ssize_t n = read(fd, buf, size);
+
+	if (n < (ssize_t)sizeof(*in))
+		return n;
+	if (in->opcode == FUSE_INIT &&
+	    n >= (ssize_t)(sizeof(*in) + 4 * sizeof(uint32_t))) {
+		const struct fuse_init_in *init = (const void *)(in + 1);
+
+		pt->init_unique = in->unique;
+		pt->offered = init->flags;
+		if ((init->flags & INIT_EXT) && n >= (ssize_t)(sizeof(*in) + 5 * sizeof(uint32_t)))
+			pt->offered |= (uint64_t)init->flags2 << 32;
+	} else if (in->opcode == OP_TMPFILE) {
+		in->opcode = FUSE_CREATE;
+	}
+	return n;
+}
+
+/* What of the wanted flags the kernel offered goes into the reply. */
+static void complete_init(struct passthrough *pt, struct init_reply *reply)
+{
+	uint64_t want = INIT_PARALLEL_DIROPS | INIT_HANDLE_KILLPRIV_V2;
+
+	if ((pt->offered & INIT_EXT) && (reply->flags & INIT_EXT)) {
+		want |= INIT_DIRECT_IO_ALLOW_MMAP;
+		if (pt->privileged && pt->stack_depth > 0)
+			want |= INIT_PASSTHROUGH;
+	}
+	want &= pt->offered;
+	reply->flags |= (uint32_t)want;
+	reply->flags2 |= (uint32_t)(want >> 32);
+	if (want & INIT_PASSTHROUGH) {
+		reply->max_stack_depth = pt->stack_depth;
+		pt->active = true;
+	}
+}
+
+static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct passthrough *pt = userdata;
+	const struct fuse_out_header *out = iov[0].iov_base;
+	ssize_t n;
+
+	if (pt->init_unique && out->unique == pt->init_unique) {
+		pt->init_unique = 0;
+		if (!out->error && count > 1 && iov[1].iov_len == sizeof(struct init_reply))
+			complete_init(pt, iov[1].iov_base);
+	}
+	n = writev(fd, iov, count);
+	/* A page of a mapping vanished while it was being sent: the kernel has answered the
+	 * request with EIO. ENOENT keeps libfuse from printing about it. */
+	if (n < 0 && errno == EFAULT)
+		errno = ENOENT;
+	return n;
+}
+
+int passthrough_attach(struct passthrough *pt)
+{
+	/* No splice functions: the request has to be in memory for read_request(), and data
+	 * does not come through here on the passthrough path. */
+	static const struct fuse_custom_io io = { .writev = write_reply, .read = read_request };
+
+	return fuse_session_custom_io(pt->session, &io, fuse_session_fd(pt->session));
+}
+
+/* The request for flags is made in complete_init(). */
+void passthrough_init(struct passthrough *pt, struct fuse_conn_info *conn)
+{
+	(void)pt;
+	(void)conn;
+}
+
+static struct fuse_open_out open_out(const struct fuse_file_info *fi, int backing_id)
+{
+	/* KEEP_CACHE and the like are EIO in the kernel together with passthrough. */
+	return (struct fuse_open_out){ .fh = fi->fh,
+				       .open_flags = OPEN_PASSTHROUGH |
+						     (fi->direct_io ? FOPEN_DIRECT_IO : 0),
+				       .padding = (uint32_t)backing_id };
+}
+
+int passthrough_reply_open(fuse_req_t req, struct fuse_file_info *fi, int backing_id)
+{
+	struct fuse_open_out out;
+
+	if (backing_id <= 0)
+		return fuse_reply_open(req, fi);
+	out = open_out(fi, backing_id);
+	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
+static uint64_t whole_seconds(double timeout)
+{
+	return timeout < 1e9 ? (uint64_t)timeout : 1000000000u;
+}
+
+static uint32_t nanoseconds(double timeout)
+{
+	return (uint32_t)((timeout - (double)whole_seconds(timeout)) * 1e9) % 1000000000u;
+}
+
+static struct fuse_entry_out entry_out(const struct fuse_entry_param *entry)
+{
+	const struct stat *st = &entry->attr;
+
+	return (struct fuse_entry_out){
+		.nodeid = entry->ino,
+		.generation = entry->generation,
+		.entry_valid = whole_seconds(entry->entry_timeout),
+		.entry_valid_nsec = nanoseconds(entry->entry_timeout),
+		.attr_valid = whole_seconds(entry->attr_timeout),
+		.attr_valid_nsec = nanoseconds(entry->attr_timeout),
+		.attr = {
+			.ino = st->st_ino,
+			.size = (uint64_t)st->st_size,
+			.blocks = (uint64_t)st->st_blocks,
+			.atime = (uint64_t)st->st_atim.tv_sec,
+			.mtime = (uint64_t)st->st_mtim.tv_sec,
+			.ctime = (uint64_t)st->st_ctim.tv_sec,
+			.atimensec = (uint32_t)st->st_atim.tv_nsec,
+			.mtimensec = (uint32_t)st->st_mtim.tv_nsec,
+			.ctimensec = (uint32_t)st->st_ctim.tv_nsec,
+			.mode = st->st_mode,
+			.nlink = (uint32_t)st->st_nlink,
+			.uid = st->st_uid,
+			.gid = st->st_gid,
+			.rdev = (uint32_t)st->st_rdev,
+			.blksize = (uint32_t)st->st_blksize,
+		},
+	};
+}
+
+int passthrough_reply_create(fuse_req_t req, const struct fuse_entry_param *entry,
+			     struct fuse_file_info *fi, int backing_id)
+{
+	struct {
+		struct fuse_entry_out entry;
+		struct fuse_open_out open;
+	} out;
+
+	if (backing_id <= 0)
+		return fuse_reply_create(req, entry, fi);
+	out.entry = entry_out(entry);
+	out.open = open_out(fi, backing_id);
+	return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
+#endif

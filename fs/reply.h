@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reply.h - answer a request, exactly once. Wire.
+ *
+ * Results inside fs are negative errno; libfuse wants positive ones. The sign turns here and
+ * nowhere else. After any of these the request is gone.
+ */
+#ifndef MMAPFS_FS_REPLY_H
+#define MMAPFS_FS_REPLY_H
+
+#include "handle.h"
+#include "session.h"
+
+/* 0, or an error. */
+void reply_result(fuse_req_t req, int r);
+
+/* @inode with one reference that becomes the kernel's lookup; or the error @r. */
+void reply_entry(fuse_req_t req, int r, struct inode *inode, const struct stat *st);
+
+void reply_attr(fuse_req_t req, int r, const struct inode *inode, const struct stat *st);
+
+/* @r bytes of @text, or the error @r. @size is what the caller has room for: 0 asks for the
+ * length, too little is ERANGE. */
+void reply_text(fuse_req_t req, int64_t r, const char *text, size_t size);
+
+/* What the kernel is told of a file, also for readdirplus. */
+struct fuse_entry_param entry_of(const struct session *session, const struct inode *inode,
+				 const struct stat *st);
+
+#endif

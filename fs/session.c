@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.c - one mount from start to end.
+ *
+ * Everything that can fail is done before the loop starts, so that a failed start is one
+ * line and an exit code. At the end the order matters: jobs are told to stop and waited for
+ * while the session still stands, because they reply and invalidate through it.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
+#include "creds.h"
+#include "log.h"
+#include "mountpoint.h"
+#include "ops.h"
+#include "region.h"
+#include "worker.h"
+
+#define REQUESTS_WAITING 1024
+#define JOBS_WAITING 4096
+#define SHUTDOWN_SECONDS 30
+
+/* From the terminal of the starter into the background. */
+static void leave_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	(void)chdir("/");
+	for (int fd = 0; fd < 3 && null >= 0; fd++)
+		(void)dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+void session_ready(struct session *session)
+{
+	if (session->ready_fd < 0)
+		return;
+	log_to_syslog();
+	leave_terminal();
+	(void)write(session->ready_fd, "", 1);
+	close(session->ready_fd);
+	session->ready_fd = -1;
+}
+
+/* Descriptors as many as allowed; locks, for an ordinary user, as much as allowed. */
+static void raise_limit(int resource)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(resource, &limit);
+	}
+}
+
+static uint64_t default_lock_limit(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+}
+
+/* Wire side of fs.invalidate. ENOENT (not cached) and ENOSYS do not matter. */
+static void invalidate(void *ctx, struct inode *inode, uint64_t offset, uint64_t length)
+{
+	struct session *session = ctx;
+	fuse_ino_t ino = inode == inode_root(session->fs.inodes) ? FUSE_ROOT_ID
+								 : (uintptr_t)inode;
+
+	if (atomic_load(&session->fs.stopping))
+		return;
+	(void)fuse_lowlevel_notify_inval_inode(session->fuse, ino, (off_t)offset, (off_t)length);
+}
+
+/* ---- start ---- */
+
+static int add_option(struct fuse_args *args, const char *name, const char *value)
+{
+	char *options = NULL;
+	char *pair = NULL;
+	int r = asprintf(&pair, "%s=%s", name, value) < 0 ||
+		fuse_opt_add_opt_escaped(&options, pair) < 0 ||
+		fuse_opt_add_arg(args, "-o") < 0 || fuse_opt_add_arg(args, options) < 0;
+
+	free(pair);
+	free(options);
+	return r ? -ENOMEM : 0;
+}
+
+static int fuse_arguments(const struct options *options, const char *source,
+			  struct fuse_args *args)
+{
+	int r = fuse_opt_add_arg(args, "mmapfs") | fuse_opt_add_arg(args, "-o") |
+		fuse_opt_add_arg(args, "default_permissions,subtype=mmapfs");
+
+	r |= add_option(args, "fsname", source);
+	if (options->libfuse_options)
+		r |= fuse_opt_add_arg(args, "-o") |
+		     fuse_opt_add_arg(args, options->libfuse_options);
+	if (options->debug)
+		r |= fuse_opt_add_arg(args, "-d");
+	return r ? -ENOMEM : 0;
+}
+
+static int mount_session(struct session *session, const char *source, const char *mountpoint)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int r = fuse_arguments(session->options, source, &args);
+
+	/* libfuse says itself what it does not like about options or the mount. */
+	session->fuse = r < 0 ? NULL : fuse_session_new(&args, &ops, sizeof(ops), session);
+	fuse_opt_free_args(&args);
+	if (!session->fuse)
+		return -EINVAL;
+	session->passthrough.session = session->fuse;
+	if (fuse_set_signal_handlers(session->fuse) < 0)
+		return -EINVAL;
+	if (fuse_session_mount(session->fuse, mountpoint) < 0)
+		return -EIO;
+	return passthrough_attach(&session->passthrough);
+}
+
+static int start_model(struct session *session, int root_fd)
+{
+	struct fs *fs = &session->fs;
+	struct stat st;
+	int r;
+
+	if (fstat(root_fd, &st) < 0)
+		return -errno;
+	fs->root_dev = st.st_dev;
+	fs->options = session->options;
+	fs->owner = getuid();
+	fs->lock_limit = session->options->lock_limit == UINT64_MAX ? default_lock_limit()
+								    : session->options->lock_limit;
+	fs->invalidate = invalidate;
+	fs->invalidate_ctx = session;
+	r = inode_table_new(dup(root_fd), true, region_drop, &fs->inodes);
+	if (r == 0)
+		r = workers_start(session->options->workers, REQUESTS_WAITING,
+				  &fs->request_workers);
+	if (r == 0)
+		r = workers_start(session->options->workers, JOBS_WAITING, &fs->job_workers);
+	return r;
+}
+
+/* ---- serve ---- */
+
+static int serve(struct session *session)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int r;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_max_threads(config, session->options->max_threads);
+	fuse_loop_cfg_set_idle_threads(config, session->options->max_threads);
+	r = fuse_session_loop_mt(session->fuse, config);
+	fuse_loop_cfg_destroy(config);
+	return r < 0 ? r : 0;
+}
+
+static void too_late(int signal)
+{
+	(void)signal;
+	_exit(EXIT_FAILURE);
+}
+
+/*
+ * A job may be waiting in the kernel for a page that only this daemon could deliver, and
+ * nobody serves requests any more: end the connection, so that such a wait ends too. Should
+ * one not, leave all the same; what was written is in the page cache of the source.
+ */
+static void stop_workers(struct session *session, const char *mountpoint)
+{
+	struct fs *fs = &session->fs;
+
+	atomic_store(&fs->stopping, true);
+	if (fs->request_workers && fs->job_workers &&
+	    workers_depth(fs->request_workers) + workers_depth(fs->job_workers) > 0 &&
+	    creds_privileged())
+		(void)umount2(mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+	(void)signal(SIGALRM, too_late);
+	(void)alarm(SHUTDOWN_SECONDS);
+	fs->request_workers = workers_stop(fs->request_workers);
+	fs->job_workers = workers_stop(fs->job_workers);
+	(void)alarm(0);
+}
+
+static int run(struct session *session, const char *source, const char *mountpoint, int root_fd)
+{
+	int r = start_model(session, root_fd);
+
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot start: %s", strerror(-r));
+		return r;
+	}
+	r = mount_session(session, source, mountpoint);
+	if (r == 0 && session->options->data_path == PATH_PASSTHROUGH &&
+	    !session->passthrough.privileged) {
+		log_line(LOG_ERR, "data_path=passthrough needs CAP_SYS_ADMIN: mount as root");
+		r = -EPERM;
+	}
+	if (r == 0)
+		r = serve(session);
+	stop_workers(session, mountpoint);
+	if (session->fuse) {
+		fuse_session_unmount(session->fuse);
+		fuse_remove_signal_handlers(session->fuse);
+		fuse_session_destroy(session->fuse);
+	}
+	return r;
+}
+
+int session_run(const struct options *options, int ready_fd)
+{
+	struct session session = { .options = options, .ready_fd = ready_fd };
+	_cleanup_free_ char *source = NULL, *mountpoint = NULL;
+	_cleanup_close_ int root_fd = -1;
+	int r;
+
+	log_take_libfuse();
+	root_fd = mountpoint_prepare(options->source, options->mountpoint, &source, &mountpoint);
+	if (root_fd < 0)
+		return EXIT_FAILURE;
+	raise_limit(RLIMIT_NOFILE);
+	raise_limit(RLIMIT_MEMLOCK);
+	if (creds_drop_unneeded() < 0) {
+		log_line(LOG_ERR, "cannot set capabilities: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	umask(0);
+	session.passthrough.privileged = creds_privileged();
+	session.passthrough.stack_depth =
+		options->data_path == PATH_MAPPED ? 0 : options->stack_depth;
+	r = run(&session, source, mountpoint, root_fd);
+	inode_table_free(session.fs.inodes);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

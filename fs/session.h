@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* session.h - one mount from start to end: negotiation, threads, shutdown. Wire. */
+#ifndef MMAPFS_FS_SESSION_H
+#define MMAPFS_FS_SESSION_H
+
+#include "fs.h"
+#include "options.h"
+#include "passthrough.h"
+
+struct session {
+	struct passthrough passthrough; /* first: libfuse hands our userdata to its hooks */
+	struct fs fs;
+	struct fuse_session *fuse;
+	const struct options *options;
+	int ready_fd; /* tell whoever started us that the mount is up; -1: told */
+};
+
+/* Mount and serve until unmounted. Returns an exit code. Says what went wrong. */
+int session_run(const struct options *options, int ready_fd);
+
+static inline struct session *req_session(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct fs *req_fs(fuse_req_t req)
+{
+	return &req_session(req)->fs;
+}
+
+/* The kernel's name of an inode is its address, but for the root. */
+static inline struct inode *req_inode(fuse_req_t req, fuse_ino_t ino)
+{
+	if (ino == FUSE_ROOT_ID)
+		return inode_root(req_fs(req)->inodes);
+	return (struct inode *)(uintptr_t)ino;
+}
+
+/* Tell the starter that the kernel has answered; called from the init operation. */
+void session_ready(struct session *session);
+
+#endif
