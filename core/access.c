@@ -3,9 +3,10 @@
  * access.c - copy out of and into a map without SIGBUS.
  *
  * Shared maps are read and written through the descriptor, which is coherent with the
- * mapping (both are the page cache) and gives the exact errno where memory gives a signal.
- * Private maps have pages of their own that no descriptor sees: their memory is copied by
- * process_vm_readv(2), which stops at a page that is gone instead of raising a signal.
+ * mapping (both are the page cache) and gives the exact errno where memory gives a
+ * signal. Private maps have pages of their own that no descriptor sees: their memory is
+ * copied by process_vm_readv(2), which stops at a page that is gone instead of raising a
+ * signal.
  */
 #include <mmapfs.h>
 
@@ -18,7 +19,7 @@
 #include "map.h"
 #include "probe.h"
 
-/* How much of [offset, offset + length) of the window lies in the window and in the file. */
+/* How much of [offset, offset + length) lies in the window and in the file. */
 static int clamp(const struct mmapfs_map *map, uint64_t offset, size_t *length)
 {
 	uint64_t size, end;
@@ -55,8 +56,8 @@ static int64_t read_shared(const struct mmapfs_map *map, uint64_t offset, char *
 	return (int64_t)done;
 }
 
-static int64_t write_shared(const struct mmapfs_map *map, uint64_t offset, const char *buf,
-			    size_t length)
+static int64_t write_shared(const struct mmapfs_map *map, uint64_t offset,
+			    const char *buf, size_t length)
 {
 	size_t done = 0;
 	int r;
@@ -84,18 +85,20 @@ static int64_t write_shared(const struct mmapfs_map *map, uint64_t offset, const
 struct copy {
 	char *to;
 	const char *from;
+	const char *memory; /* which of the two is the map's */
 	size_t length;
 	volatile size_t done; /* survives the jump out of the guard */
 };
 
-/* In pieces of a page, so that what was copied before a fault is known. */
+/* In pieces that end with a page of the map: what came before a fault is then known. */
 static int copy_pages(void *arg)
 {
 	struct copy *copy = arg;
 	size_t page = (size_t)mmapfs__page_size();
 
 	while (copy->done < copy->length) {
-		size_t piece = (size_t)u64_min(page, copy->length - copy->done);
+		size_t past = (uintptr_t)(copy->memory + copy->done) & (page - 1);
+		size_t piece = (size_t)u64_min(page - past, copy->length - copy->done);
 
 		memcpy(copy->to + copy->done, copy->from + copy->done, piece);
 		copy->done += piece;
@@ -104,12 +107,13 @@ static int copy_pages(void *arg)
 }
 
 /*
- * Without process_vm_readv (seccomp filters of older container engines forbid it). Lost: a
- * bad buffer of the caller's is -EFAULT only where it would raise SIGBUS, else a SIGSEGV.
+ * Without process_vm_readv (seccomp filters of older container engines forbid it). Lost:
+ * a bad buffer of the caller's is -EFAULT only where it would raise SIGBUS, else a
+ * SIGSEGV.
  */
-static int64_t copy_guarded(char *to, const char *from, size_t length)
+static int64_t copy_guarded(char *to, const char *from, const char *memory, size_t length)
 {
-	struct copy copy = { .to = to, .from = from, .length = length };
+	struct copy copy = { .to = to, .from = from, .memory = memory, .length = length };
 	int r = mmapfs_guard_call(copy_pages, &copy);
 
 	return copy.done > 0 || r == 0 ? (int64_t)copy.done : r;
@@ -118,8 +122,8 @@ static int64_t copy_guarded(char *to, const char *from, size_t length)
 static int64_t copy_memory(bool out, char *memory, char *buf, size_t length)
 {
 	if (mmapfs__feature(MMAPFS_FEATURE_PROCESS_VM) <= 0)
-		return out ? copy_guarded(buf, memory, length) :
-			     copy_guarded(memory, buf, length);
+		return out ? copy_guarded(buf, memory, memory, length) :
+			     copy_guarded(memory, buf, memory, length);
 	return out ? mmapfs__sys->process_vm_readv(buf, memory, length) :
 		     mmapfs__sys->process_vm_writev(memory, buf, length);
 }
@@ -168,8 +172,8 @@ MMAPFS_PUBLIC int64_t mmapfs_read(struct mmapfs_map *map, uint64_t offset, void 
 	return read_shared(map, offset, buf, length);
 }
 
-MMAPFS_PUBLIC int64_t mmapfs_write(struct mmapfs_map *map, uint64_t offset, const void *buf,
-				   size_t length)
+MMAPFS_PUBLIC int64_t mmapfs_write(struct mmapfs_map *map, uint64_t offset,
+				   const void *buf, size_t length)
 {
 	if (!(map->prot & PROT_WRITE))
 		return -EACCES;

@@ -18,7 +18,7 @@
 #define DESTRUCTIVE MMAPFS_ADVICE_DESTRUCTIVE
 #define DESTRUCTIVE_ON_COPY MMAPFS_ADVICE_DESTRUCTIVE_ON_COPY
 
-/* The kernel cuts each MADV_WILLNEED to one readahead window, at times as small as this. */
+/* The kernel cuts each MADV_WILLNEED to one readahead window, often no larger. */
 #define WILLNEED_PIECE (UINT64_C(2) << 20)
 
 /* The longest word of the table, with its NUL, is well below. */
@@ -38,7 +38,8 @@ static const struct advice {
 	[MMAPFS_ADVICE_COLD] = { "cold", MADV_COLD, ACTION },
 	[MMAPFS_ADVICE_PAGEOUT] = { "pageout", MADV_PAGEOUT, ACTION },
 	[MMAPFS_ADVICE_POPULATE_READ] = { "populate-read", MADV_POPULATE_READ, ACTION },
-	[MMAPFS_ADVICE_POPULATE_WRITE] = { "populate-write", MADV_POPULATE_WRITE, ACTION },
+	[MMAPFS_ADVICE_POPULATE_WRITE] = { "populate-write", MADV_POPULATE_WRITE,
+					   ACTION },
 	[MMAPFS_ADVICE_HUGEPAGE] = { "hugepage", MADV_HUGEPAGE, STATE },
 	[MMAPFS_ADVICE_NOHUGEPAGE] = { "nohugepage", MADV_NOHUGEPAGE, STATE },
 	[MMAPFS_ADVICE_COLLAPSE] = { "collapse", MADV_COLLAPSE, ACTION },
@@ -150,7 +151,8 @@ static int advise_willneed(struct mmapfs_map *map, const struct mmapfs__extent *
 	return 0;
 }
 
-static int advise_extent(struct mmapfs_map *map, const struct mmapfs__extent *e, int value)
+static int advise_extent(struct mmapfs_map *map, const struct mmapfs__extent *e,
+			 int value)
 {
 	switch (value) {
 	case MADV_WILLNEED:

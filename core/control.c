@@ -90,8 +90,8 @@ static int64_t get(int fd, const char *attribute, char *value, size_t size)
 
 /*
  * Is @fd on a mounted mmapfs? Asked before anything else, for any filesystem would store
- * what is meant as a command, and give back what a copy has left there as if it were true.
- * A mounted mmapfs is FUSE and answers `version` on every inode.
+ * what is meant as a command, and give back what a copy has left there as if it were
+ * true. A mounted mmapfs is FUSE and answers `version` on every inode.
  */
 static int check_mount(int fd)
 {
@@ -109,7 +109,8 @@ static int check_mount(int fd)
 	return r < 0 ? (int)r : 0;
 }
 
-MMAPFS_PUBLIC int64_t mmapfs_control_get(int fd, const char *name, char *value, size_t size)
+MMAPFS_PUBLIC int64_t mmapfs_control_get(int fd, const char *name, char *value,
+					 size_t size)
 {
 	char attribute[ATTRIBUTE_MAX];
 	int r;
@@ -136,8 +137,8 @@ MMAPFS_PUBLIC int mmapfs_control_set(int fd, const char *name, const char *value
 	if (r < 0)
 		return r;
 	r = mmapfs__sys->fsetxattr(fd, attribute, value, length, 0);
-	/* The kernel's own answers, before the daemon is asked: a read-only mount, a file that
-	 * the caller may not write. The ioctl reaches the daemon, and it decides. */
+	/* The kernel's own answers, before the daemon is asked: a read-only mount, a file
+	 * that the caller may not write. The ioctl reaches the daemon, and it decides. */
 	if (r == -EROFS || r == -EACCES || r == -EBADF)
 		r = set_by_ioctl(fd, attribute, value, length);
 	return r;

@@ -23,8 +23,8 @@ struct mmapfs__data {
 int mmapfs__data_init(struct mmapfs__data *data, struct mmapfs_map *map,
 		      const struct mmapfs__extent *extent);
 
-/* The next piece of data, widened to pages, never adjacent to the one before. Returns 1, or
- * 0 at the end. Errors: lseek(2). */
+/* The next piece of data, widened to pages, never adjacent to the one before. Returns 1,
+ * or 0 at the end. Errors: lseek(2). */
 int mmapfs__data_next(struct mmapfs__data *data, uint64_t *ret_begin, uint64_t *ret_end);
 
 void mmapfs__data_done(struct mmapfs__data *data);

@@ -41,8 +41,8 @@ static int job_init(struct job *job, struct mmapfs_map *map, struct mmapfs_range
 }
 
 /*
- * Pages in our own page tables would stay. A private map keeps its entries, because some of
- * them are the only copy of what was stored there; locked parts keep theirs too.
+ * Pages in our own page tables would stay. A private map keeps its entries, because some
+ * of them are the only copy of what was stored there; locked parts keep theirs too.
  */
 static void release_own(const struct job *job)
 {
@@ -125,7 +125,8 @@ static int verify(const struct job *job, struct mmapfs_evict_result *result)
 	return 0;
 }
 
-static int evict(const struct job *job, uint32_t flags, struct mmapfs_evict_result *result)
+static int evict(const struct job *job, uint32_t flags,
+		 struct mmapfs_evict_result *result)
 {
 	struct mmapfs_residency before = MMAPFS_INIT(struct mmapfs_residency);
 	bool known;

@@ -59,7 +59,7 @@ struct mmapfs__file *mmapfs__file_get(dev_t dev, ino_t ino)
 	struct mmapfs__file *file;
 	struct key key;
 
-	/* The hash reads the bytes of the key, so padding has to be the same everywhere. */
+	/* The hash reads the bytes of the key, so its padding has to be the same. */
 	memset(&key, 0, sizeof(key));
 	key.dev = dev;
 	key.ino = ino;

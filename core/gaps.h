@@ -9,8 +9,8 @@
 #include "spans.h"
 
 /*
- * The first part of [@begin, @end) that @spans does not cover, in @ret; false when there is
- * none. Go on with @ret->end as the next @begin.
+ * The first part of [@begin, @end) that @spans does not cover, in @ret; false when there
+ * is none. Go on with @ret->end as the next @begin.
  */
 static inline bool mmapfs__spans_gap(const struct mmapfs__spans *spans, uint64_t begin,
 				     uint64_t end, struct mmapfs__span *ret)

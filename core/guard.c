@@ -23,9 +23,9 @@
 #include "base/macro.h"
 
 /*
- * glibc may allocate the thread's block of a shared library at its first use, which must not
- * happen in a signal handler: so the static block. Elsewhere (musl) it exists from the start
- * and a library that is loaded late must not ask for the static one.
+ * glibc may allocate the thread's block of a shared library at its first use, which must
+ * not happen in a signal handler: so the static block. Elsewhere (musl) it exists from
+ * the start and a library that is loaded late must not ask for the static one.
  */
 #ifdef __GLIBC__
 #define IN_STATIC_BLOCK __attribute__((tls_model("initial-exec")))
@@ -121,7 +121,8 @@ static void install(void)
 
 	(void)sigemptyset(&action.sa_mask);
 	/* Asked for first: another thread may run into the handler at once. */
-	if (sigaction(SIGBUS, NULL, &previous) < 0 || sigaction(SIGBUS, &action, NULL) < 0)
+	if (sigaction(SIGBUS, NULL, &previous) < 0 ||
+	    sigaction(SIGBUS, &action, NULL) < 0)
 		install_error = -errno;
 }
 

@@ -2,9 +2,9 @@
 /*
  * lock.c - keep ranges in RAM within the process's limit.
  *
- * Never by mlock(2): on a page that cannot be read it does not return (page-cache notes in
- * docs/kernel.md). MLOCK_ONFAULT locks nothing by itself, but every page as it is mapped, and
- * MADV_POPULATE_READ maps them and reports a bad page as EFAULT.
+ * Never by mlock(2): on a page that cannot be read it does not return (page-cache notes
+ * in docs/kernel.md). MLOCK_ONFAULT locks nothing by itself, but every page as it is
+ * mapped, and MADV_POPULATE_READ maps them and reports a bad page as EFAULT.
  */
 #include <mmapfs.h>
 
@@ -64,14 +64,16 @@ static int check_limit(const struct mmapfs_lock_result *numbers)
 		return 0;
 	if (numbers->limit == 0)
 		return -EPERM;
-	return add_saturated(numbers->in_use, numbers->need) > numbers->limit ? -ENOMEM : 0;
+	if (add_saturated(numbers->in_use, numbers->need) > numbers->limit)
+		return -ENOMEM;
+	return 0;
 }
 
 static int count_numbers(struct mmapfs_map *map, const struct mmapfs__extent *e,
 			 struct mmapfs_lock_result *ret)
 {
-	ret->need = e->end - e->begin -
-		    mmapfs__spans_covered(&map->locked, e->begin, e->end);
+	ret->need =
+		e->end - e->begin - mmapfs__spans_covered(&map->locked, e->begin, e->end);
 	ret->in_use = locked_in_process(map);
 	return lock_limit(&ret->limit);
 }
@@ -82,7 +84,8 @@ static void undo(struct mmapfs_map *map, const struct mmapfs__extent *e)
 	struct mmapfs__span gap;
 	uint64_t at;
 
-	for (at = e->begin; mmapfs__spans_gap(&map->locked, at, e->end, &gap); at = gap.end)
+	for (at = e->begin; mmapfs__spans_gap(&map->locked, at, e->end, &gap);
+	     at = gap.end)
 		(void)mmapfs__sys->munlock(mmapfs__map_at(map, gap.begin),
 					   gap.end - gap.begin);
 }
@@ -135,27 +138,34 @@ static int lock_extent(struct mmapfs_map *map, const struct mmapfs__extent *e)
 	return r;
 }
 
-/* Pages that are in our page tables are, in a locked mapping, locked. */
-static int count_locked(struct mmapfs_map *map, const struct mmapfs__extent *e,
-			uint64_t *ret)
+/* Kernels without /proc/self/pagemap: resident pages, which are the same but for holes that
+ * others have read. */
+static int count_resident(struct mmapfs_map *map, const struct mmapfs__extent *e,
+			  uint64_t *ret_pages)
 {
 	struct mmapfs__observer observer;
+	int r;
+
+	mmapfs__observer_init(&observer, map);
+	r = mmapfs__observer_truthful(&observer);
+	if (r > 0)
+		r = mmapfs__observer_mincore_count(&observer, e->begin, e->end, ret_pages);
+	mmapfs__observer_done(&observer);
+	return r;
+}
+
+/* Bytes shown to be locked: what is in the page tables of a locked mapping. 0 where nothing
+ * can be shown; the lock is none the worse for it. */
+static uint64_t count_locked(struct mmapfs_map *map, const struct mmapfs__extent *e)
+{
 	uint64_t pages = 0;
 	int r;
 
-	r = mmapfs__pagemap_count(mmapfs__map_at(map, e->begin), e->end - e->begin, &pages);
-	if (r < 0) {
-		/* Kernels without /proc/self/pagemap: resident ones, which is the same but
-		 * for holes that others have read. */
-		mmapfs__observer_init(&observer, map);
-		r = mmapfs__observer_truthful(&observer);
-		if (r > 0)
-			r = mmapfs__observer_mincore_count(&observer, e->begin, e->end,
-							   &pages);
-		mmapfs__observer_done(&observer);
-	}
-	*ret = pages * mmapfs__page_size();
-	return r < 0 ? r : 0;
+	r = mmapfs__pagemap_count(mmapfs__map_at(map, e->begin), e->end - e->begin,
+				  &pages);
+	if (r < 0)
+		r = count_resident(map, e, &pages);
+	return r < 0 ? 0 : pages * mmapfs__page_size();
 }
 
 static int lock(struct mmapfs_map *map, const struct mmapfs__extent *e,
@@ -169,7 +179,8 @@ static int lock(struct mmapfs_map *map, const struct mmapfs__extent *e,
 	r = lock_extent(map, e);
 	if (r < 0)
 		return r;
-	return count_locked(map, e, &result->locked);
+	result->locked = count_locked(map, e);
+	return 0;
 }
 
 MMAPFS_PUBLIC int mmapfs_lock(struct mmapfs_map *map, struct mmapfs_range range,
@@ -194,7 +205,7 @@ MMAPFS_PUBLIC int mmapfs_lock(struct mmapfs_map *map, struct mmapfs_range range,
 	return r;
 }
 
-/* Whole pages of the window, wherever the file ends now: what is beyond may be locked too. */
+/* Whole pages of the window, wherever the file ends now: beyond may be locked too. */
 static struct mmapfs__span window_span(const struct mmapfs_map *map,
 				       struct mmapfs_range range)
 {

@@ -205,8 +205,8 @@ static int extend_in_place(const struct mmapfs_map *map, uint64_t length)
 /*
  * Let the mapping be @length bytes, more than before. mremap refuses (EFAULT) a mapping
  * whose parts were given different advice, and would lock what it adds where the end is
- * locked; such a one grows where it lies, or is mapped afresh - which loses the advice, and
- * is not done to locks or to private pages.
+ * locked; such a one grows where it lies, or is mapped afresh - which loses the advice,
+ * and is not done to locks or to private pages.
  */
 static int grow_mapping(struct mmapfs_map *map, uint64_t length)
 {
@@ -359,8 +359,9 @@ static int create_owned(int fd, const struct mmapfs_map_opts *opts, bool writabl
 }
 
 /*
- * O_NONBLOCK: a FIFO must not make us wait for its other end, nor O_NOCTTY a terminal take
- * us over, before fstat can say what they are. A socket cannot be opened at all (ENXIO).
+ * O_NONBLOCK: a FIFO must not make us wait for its other end, nor O_NOCTTY a terminal
+ * take us over, before fstat can say what they are. A socket cannot be opened at all
+ * (ENXIO).
  */
 static int open_file(int dirfd, const char *path, const struct mmapfs_map_opts *opts)
 {
@@ -630,7 +631,7 @@ int mmapfs__map_seek_fd(struct mmapfs_map *map, int *ret_opened)
 	*ret_opened = -1;
 	if (map->own_position)
 		return map->fd;
-	/* A duplicate would share the position: only opening again gives one of our own. */
+	/* A duplicate would share the position: opening again gives one of our own. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", map->fd);
 	fd = mmapfs__sys->openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd >= 0)

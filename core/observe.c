@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* observe.c - ask cachestat(2) and mincore(2), and know when their answer is worthless. */
+/* observe.c - ask cachestat(2) and mincore(2), and know when not to believe them. */
 #include "observe.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #define GIB (UINT64_C(1) << 30)
 
-/* One vector: 16 MiB of file in pages of 4 KiB. On the stack, and the same for any file. */
+/* One vector, on the stack: 16 MiB of file in pages of 4 KiB, whatever its size. */
 #define VECTOR_PAGES 4096
 
 #define EAGAIN_TRIES 4
@@ -139,8 +139,8 @@ int mmapfs__observer_truthful(struct mmapfs__observer *observer)
 	return r;
 }
 
-static int mincore_view(char *addr, uint64_t offset, uint64_t length, mmapfs__mincore_fn fn,
-			void *ctx)
+static int mincore_view(char *addr, uint64_t offset, uint64_t length,
+			mmapfs__mincore_fn fn, void *ctx)
 {
 	uint64_t page = mmapfs__page_size();
 	unsigned char vec[VECTOR_PAGES];
@@ -167,7 +167,8 @@ int mmapfs__observer_mincore(struct mmapfs__observer *observer, uint64_t begin,
 		char *addr;
 		int r;
 
-		r = mmapfs__window_at(&observer->window, begin, end - begin, &addr, &length);
+		r = mmapfs__window_at(&observer->window, begin, end - begin, &addr,
+				      &length);
 		if (r < 0)
 			return r;
 		r = mincore_view(addr, begin, length, fn, ctx);
@@ -186,7 +187,8 @@ uint64_t mmapfs__mincore_eight(const unsigned char *vec)
 	return eight & MMAPFS__MINCORE_ONES;
 }
 
-static int add_resident(void *ctx, uint64_t offset, const unsigned char *vec, size_t pages)
+static int add_resident(void *ctx, uint64_t offset, const unsigned char *vec,
+			size_t pages)
 {
 	uint64_t *sum = ctx;
 	size_t i;

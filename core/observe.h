@@ -16,8 +16,8 @@
  */
 struct mmapfs__observer {
 	struct mmapfs_map *map;
-	bool cachestat; /* works on this file and tells the truth */
-	int truthful;	/* mincore: 1 yes, 0 no, -1 not asked yet */
+	bool cachestat;	 /* works on this file and tells the truth */
+	int truthful;	 /* mincore: 1 yes, 0 no, -1 not asked yet */
 	uint32_t reason; /* enum mmapfs_reason, of the first thing that is missing */
 	struct mmapfs__window window; /* PROT_NONE */
 };
@@ -27,13 +27,13 @@ void mmapfs__observer_done(struct mmapfs__observer *observer);
 
 /*
  * Does mincore tell the truth about this file? A kernel that hides residency from the
- * caller fills the vector with ones, also for a page far beyond the end of the file, which
- * can never be resident. Returns 1, 0, or a negative errno of mmap(2) or fstat(2).
+ * caller fills the vector with ones, also for a page far beyond the end of the file,
+ * which can never be resident. Returns 1, 0, or a negative errno of mmap(2) or fstat(2).
  */
 int mmapfs__observer_truthful(struct mmapfs__observer *observer);
 
-/* Receives the mincore vector of @pages pages from file offset @offset; only bit 0 of each
- * byte counts. Non-zero stops. */
+/* Receives the mincore vector of @pages pages from file offset @offset; only bit 0 of
+ * each byte counts. Non-zero stops. */
 typedef int (*mmapfs__mincore_fn)(void *ctx, uint64_t offset, const unsigned char *vec,
 				  size_t pages);
 
@@ -60,8 +60,8 @@ typedef int (*mmapfs__run_fn)(void *ctx, uint64_t begin, uint64_t end);
 /*
  * Call @fn for each maximal run of resident pages in [begin, end), page aligned, in file
  * order. With @ready, pages still being read do not count, where mincore can be believed.
- * Returns 0 or what @fn returned. Errors: -ENODATA when nothing can be known; cachestat(2),
- * -ENOMEM. In ranges.c.
+ * Returns 0 or what @fn returned. Errors: -ENODATA when nothing can be known;
+ * cachestat(2), -ENOMEM. In ranges.c.
  */
 int mmapfs__observer_runs(struct mmapfs__observer *observer, uint64_t begin, uint64_t end,
 			  bool ready, mmapfs__run_fn fn, void *ctx);

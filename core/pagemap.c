@@ -11,7 +11,8 @@
 
 int mmapfs__pagemap_open(void)
 {
-	return mmapfs__sys->openat(AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC, 0);
+	return mmapfs__sys->openat(AT_FDCWD, "/proc/self/pagemap", O_RDONLY | O_CLOEXEC,
+				   0);
 }
 
 int mmapfs__pagemap_read(int fd, const void *addr, size_t pages, uint64_t *ret)
@@ -39,8 +40,8 @@ int mmapfs__pagemap_count(const void *addr, uint64_t length, uint64_t *ret_pages
 	for (uint64_t done = 0; done < pages; done += ARRAY_SIZE(entries)) {
 		size_t n = u64_min(pages - done, ARRAY_SIZE(entries));
 
-		r = mmapfs__pagemap_read(fd, (const char *)addr + done * mmapfs__page_size(),
-					 n, entries);
+		r = mmapfs__pagemap_read(
+			fd, (const char *)addr + done * mmapfs__page_size(), n, entries);
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < n; i++)

@@ -12,7 +12,7 @@
 /* A descriptor, which the caller closes. Errors: open(2). */
 int mmapfs__pagemap_open(void);
 
-/* The entries of @pages pages at @addr, all of them. Errors: pread(2); -EIO when short. */
+/* The entries of @pages pages at @addr, all of them. Errors: pread(2), -EIO. */
 int mmapfs__pagemap_read(int fd, const void *addr, size_t pages, uint64_t *ret);
 
 /* How many pages of [addr, addr + length) this process has mapped. Errors as above. */

@@ -30,11 +30,12 @@ static int check_readable(struct mmapfs_map *map, uint64_t begin, uint64_t end,
 }
 
 /*
- * EFAULT says only that some page could not be had; read(2) knows why. When it has nothing
- * to complain of, the file may have been shorter just for a moment, so try once more.
+ * EFAULT says only that some page could not be had; read(2) knows why. When it has
+ * nothing to complain of, the file may have been shorter just for a moment, so try once
+ * more.
  */
-static int populate_piece(struct mmapfs_map *map, int advice, uint64_t begin, uint64_t end,
-			  uint64_t eof)
+static int populate_piece(struct mmapfs_map *map, int advice, uint64_t begin,
+			  uint64_t end, uint64_t eof)
 {
 	char *addr = mmapfs__map_at(map, begin);
 	int r;

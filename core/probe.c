@@ -162,7 +162,9 @@ int mmapfs__feature(enum mmapfs_feature feature)
 {
 	if (!__atomic_load_n(&asked, __ATOMIC_ACQUIRE))
 		ask_once();
-	return __atomic_load_n(&disabled[feature], __ATOMIC_RELAXED) ? 0 : answers[feature];
+	if (__atomic_load_n(&disabled[feature], __ATOMIC_RELAXED))
+		return 0;
+	return answers[feature];
 }
 
 void mmapfs__probe_reset(void)

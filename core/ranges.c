@@ -102,8 +102,9 @@ static int descend(struct walk *walk, uint64_t begin, uint64_t end, uint64_t cou
 
 /*
  * Cut [begin, end), of which about @count pages are occupied. The last piece has what the
- * others left over and need not be asked about. But pages come and go meanwhile, so that is
- * good enough only to look closer: that a piece is empty or full must have been measured.
+ * others left over and need not be asked about. But pages come and go meanwhile, so that
+ * is good enough only to look closer: that a piece is empty or full must have been
+ * measured.
  */
 static int split(struct walk *walk, uint64_t begin, uint64_t end, uint64_t count)
 {
@@ -146,8 +147,8 @@ static int descend(struct walk *walk, uint64_t begin, uint64_t end, uint64_t cou
 }
 
 /* True when the page cache is to be searched by cachestat rather than read through. */
-static bool choose(struct walk *walk, const struct mmapfs__cachestat *stat, uint64_t pages,
-		   uint64_t took_ns)
+static bool choose(struct walk *walk, const struct mmapfs__cachestat *stat,
+		   uint64_t pages, uint64_t took_ns)
 {
 	/* Shadows of evicted pages cost cachestat as much as pages. */
 	uint64_t entries = stat->nr_cache + stat->nr_evicted;

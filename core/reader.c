@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reader.c - wait for pieces by MADV_POPULATE_READ, and ask read(2) about those that fail.
+ * reader.c - wait for pieces by MADV_POPULATE_READ, and ask read(2) about those that
+ * fail.
  *
- * Populate copies nothing, raises no signal and comes back from a page that cannot be read;
- * but all it says then is EFAULT. Which page it is, and whether the disk failed or the file
- * was truncated, only read(2) tells. On Linux before 5.14 read(2) does all the work: delete
- * that together with the support for those kernels.
+ * Populate copies nothing, raises no signal and comes back from a page that cannot be
+ * read; but all it says then is EFAULT. Which page it is, and whether the disk failed or
+ * the file was truncated, only read(2) tells. On Linux before 5.14 read(2) does all the
+ * work: delete that together with the support for those kernels.
  */
 #include "reader.h"
 
@@ -67,8 +68,8 @@ int mmapfs__reader_check_size(struct mmapfs__reader *reader)
  * A view from @begin on. Under MADV_RANDOM a fault reads its own page and nothing around
  * it, and the end of the view does not make its pages look used.
  */
-static int view_at(struct mmapfs__reader *reader, uint64_t begin, uint64_t end, char **ret,
-		   uint64_t *ret_length)
+static int view_at(struct mmapfs__reader *reader, uint64_t begin, uint64_t end,
+		   char **ret, uint64_t *ret_length)
 {
 	struct mmapfs__window *view = &reader->view;
 	const struct mmapfs__window before = *view;
@@ -94,7 +95,8 @@ static int populate(struct mmapfs__reader *reader, uint64_t begin, uint64_t end)
 		if (r < 0)
 			return r;
 		do {
-			r = mmapfs__sys->madvise(addr, (size_t)length, MADV_POPULATE_READ);
+			r = mmapfs__sys->madvise(addr, (size_t)length,
+						 MADV_POPULATE_READ);
 		} while (r == -EINTR);
 		/* Mapped pages could not be evicted by others while the view lasts. */
 		(void)mmapfs__sys->madvise(addr, (size_t)length, MADV_DONTNEED);
@@ -118,7 +120,7 @@ static int prepare_to_read(struct mmapfs__reader *reader)
 	return reader->buf ? 0 : -ENOMEM;
 }
 
-/* read(2) found the end at @at, where there was data before: truncated, or for a moment. */
+/* read(2) found the end at @at, where there was data before, if only for a moment. */
 static int ended_early(struct mmapfs__reader *reader, uint64_t at)
 {
 	int r;

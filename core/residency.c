@@ -11,7 +11,8 @@
 
 static void put_cachestat(const struct mmapfs__observer *observer,
 			  const struct mmapfs__extent *extent,
-			  const struct mmapfs__cachestat *stat, struct mmapfs_residency *out)
+			  const struct mmapfs__cachestat *stat,
+			  struct mmapfs_residency *out)
 {
 	out->valid |= MMAPFS_OCCUPIED | MMAPFS_EVICTED | MMAPFS_RECENTLY_EVICTED;
 	out->occupied = stat->nr_cache;
@@ -40,8 +41,8 @@ static int put_mincore(struct mmapfs__observer *observer,
 		return r;
 	out->valid |= MMAPFS_RESIDENT;
 	out->confidence = MMAPFS_CONFIDENCE_EXACT;
-	out->method = observer->cachestat ? MMAPFS_METHOD_CACHESTAT_MINCORE :
-					    MMAPFS_METHOD_MINCORE;
+	out->method = observer->cachestat ? MMAPFS_METHOD_CACHESTAT_MINCORE
+					  : MMAPFS_METHOD_MINCORE;
 	return 0;
 }
 

@@ -89,7 +89,7 @@ int mmapfs__spans_remove(struct mmapfs__spans *spans, uint64_t begin, uint64_t e
 		rest[count++] = (struct mmapfs__span){ spans->at[first].begin, begin };
 	if (spans->at[last - 1].end > end)
 		rest[count++] = (struct mmapfs__span){ end, spans->at[last - 1].end };
-	/* Only a split needs memory: a removal up to the end of everything cannot fail. */
+	/* Only a split needs memory: removal to the end of everything cannot fail. */
 	if (count > last - first) {
 		r = reserve(spans, spans->count + 1);
 		if (r < 0)

@@ -9,8 +9,8 @@
 #include "gaps.h"
 #include "observe.h"
 
-/* Folios are naturally aligned in the file and no larger than this on what we know, so one
- * that lies across an edge lies within the block around it. */
+/* Folios are naturally aligned in the file and no larger than this on what we know, so
+ * one that lies across an edge lies within the block around it. */
 #define BLOCK_PAGES 512
 
 int mmapfs__stay_count(struct mmapfs_map *map, uint64_t begin, uint64_t end,
@@ -120,7 +120,8 @@ static int count_mapped(struct mmapfs_map *map, const struct mmapfs__extent *ext
 }
 
 /* The resident bits of the aligned block around @edge. Beyond the end they are 0. */
-static int block_at(struct mmapfs_map *map, uint64_t edge, unsigned char resident[BLOCK_PAGES])
+static int block_at(struct mmapfs_map *map, uint64_t edge,
+		    unsigned char resident[BLOCK_PAGES])
 {
 	uint64_t length = BLOCK_PAGES * mmapfs__page_size();
 	void *view;
@@ -136,9 +137,9 @@ static int block_at(struct mmapfs_map *map, uint64_t edge, unsigned char residen
 }
 
 /*
- * How many resident pages reach from @edge into the range, where the page on the other side
- * is resident too: so many may belong to a folio that lies across. @step is 1 when the range
- * begins at @edge, -1 when it ends there.
+ * How many resident pages reach from @edge into the range, where the page on the other
+ * side is resident too: so many may belong to a folio that lies across. @step is 1 when
+ * the range begins at @edge, -1 when it ends there.
  */
 static int run_across(struct mmapfs_map *map, uint64_t edge, int step, uint64_t *ret)
 {

@@ -2,8 +2,9 @@
 /*
  * stay-mapped.c - find the mappings of a file among all processes that may be looked at.
  *
- * This reads /proc by stdio and not through core/sys.c: it is no operation on the file, what
- * cannot be read is simply not known, and there is no errno of it that anybody acts upon.
+ * This reads /proc by stdio and not through core/sys.c: it is no operation on the file,
+ * what cannot be read is simply not known, and there is no errno of it that anybody acts
+ * upon.
  */
 #include "stay.h"
 

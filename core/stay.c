@@ -3,9 +3,10 @@
  * stay.c - look page by page why an evict left something in the page cache.
  *
  * /proc/kpageflags knows, but by the number of the physical page. That number is in this
- * process's pagemap once it has the page mapped. So: map a piece of the file, take into our
- * page tables what is resident (nothing is read in), note the numbers, let go of the pages
- * again, and only then read the flags - so that "mapped" there means mapped by others.
+ * process's pagemap once it has the page mapped. So: map a piece of the file, take into
+ * our page tables what is resident (nothing is read in), note the numbers, let go of the
+ * pages again, and only then read the flags - so that "mapped" there means mapped by
+ * others.
  */
 #include "stay.h"
 
@@ -24,8 +25,8 @@
 /* Some 0.4 us a page: a bound of about a tenth of a second. */
 #define EXAMINE_PAGES_MAX 262144
 
-/* A folio is naturally aligned in memory too. With pages of 4 KiB none is larger than this
- * many; of a larger one, only this much around a page is looked at. */
+/* A folio is naturally aligned in memory too. With pages of 4 KiB none is larger than
+ * this many; of a larger one, only this much around a page is looked at. */
 #define FOLIO_PAGES_MAX 512
 
 #define BIT(n) (UINT64_C(1) << (n))
@@ -59,7 +60,8 @@ struct examiner {
 
 enum mmapfs_stay mmapfs__stay_of_flags(uint64_t flags, bool locked_by_us, bool straddles)
 {
-	if (locked_by_us || flags & (BIT(MMAPFS__PAGE_MLOCKED) | BIT(MMAPFS__PAGE_UNEVICTABLE)))
+	if (locked_by_us ||
+	    flags & (BIT(MMAPFS__PAGE_MLOCKED) | BIT(MMAPFS__PAGE_UNEVICTABLE)))
 		return MMAPFS_STAY_LOCKED;
 	if (flags & BIT(MMAPFS__PAGE_WRITEBACK))
 		return MMAPFS_STAY_WRITEBACK;
@@ -101,7 +103,8 @@ static bool is_tail(const struct flag_cache *cache, uint64_t pfn)
 }
 
 /* The folio of @pfn. @run: physical pages from there on that will be asked for next. */
-static int folio_at(struct flag_cache *cache, uint64_t pfn, uint64_t run, struct folio *ret)
+static int folio_at(struct flag_cache *cache, uint64_t pfn, uint64_t run,
+		    struct folio *ret)
 {
 	uint64_t compound = BIT(MMAPFS__PAGE_HEAD) | BIT(MMAPFS__PAGE_TAIL);
 	int r;
@@ -221,7 +224,8 @@ static uint64_t populate_resident(struct examiner *x, char *view, size_t pages)
 }
 
 /* Note residency and physical pages of a piece, leaving none mapped. */
-static int note_piece(struct examiner *x, char *view, size_t pages, uint64_t *ret_resident)
+static int note_piece(struct examiner *x, char *view, size_t pages,
+		      uint64_t *ret_resident)
 {
 	uint64_t length = pages * mmapfs__page_size();
 	uint64_t hidden = 0;
@@ -230,7 +234,7 @@ static int note_piece(struct examiner *x, char *view, size_t pages, uint64_t *re
 	r = mmapfs__sys->mincore(view, length, x->resident);
 	if (r < 0)
 		return r;
-	/* No readahead from here, and the pages do not count as used by being unmapped. */
+	/* No readahead; and unmapping them must not count as a use of the pages. */
 	(void)mmapfs__sys->madvise(view, length, MADV_RANDOM);
 	*ret_resident = populate_resident(x, view, pages);
 	r = mmapfs__pagemap_read(x->pagemap, view, pages, x->entry);
@@ -254,11 +258,13 @@ static int examine_piece(struct examiner *x, uint64_t begin, size_t pages)
 	int r;
 
 	if (x->observer.cachestat) {
-		r = mmapfs__observer_cachestat(&x->observer, begin, begin + length, &stat);
+		r = mmapfs__observer_cachestat(&x->observer, begin, begin + length,
+					       &stat);
 		if (r < 0 || stat.nr_cache == 0)
 			return r;
 	}
-	r = mmapfs__sys->mmap(NULL, length, PROT_READ, MAP_SHARED, x->map->fd, begin, &view);
+	r = mmapfs__sys->mmap(NULL, length, PROT_READ, MAP_SHARED, x->map->fd, begin,
+			      &view);
 	if (r < 0)
 		return r;
 	r = note_piece(x, view, pages, &resident);
@@ -317,7 +323,9 @@ static int examine(struct examiner *x, uint64_t *ret_end)
 static void explain_by_pages(struct mmapfs_map *map, const struct mmapfs__extent *extent,
 			     bool at_end, struct mmapfs__stay *ret, uint64_t *ret_end)
 {
-	struct examiner x = { .map = map, .extent = extent, .at_end = at_end, .ret = ret };
+	struct examiner x = {
+		.map = map, .extent = extent, .at_end = at_end, .ret = ret
+	};
 
 	mmapfs__observer_init(&x.observer, map);
 	if (examine(&x, ret_end) < 0) {

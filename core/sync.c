@@ -11,10 +11,10 @@
 #include "file.h"
 #include "map.h"
 
-/* A call that was refused says nothing about the data. All else is a result of write-back. */
+/* A refused call says nothing about the data. All else is a result of write-back. */
 static bool is_refusal(int error)
 {
-	static const int refusals[] = { EAGAIN, EBADF,  EBUSY,	    EINTR,  EINVAL,
+	static const int refusals[] = { EAGAIN, EBADF,	EBUSY,	    EINTR, EINVAL,
 					ENOMEM, ENOSYS, EOPNOTSUPP, ESPIPE };
 
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
@@ -24,9 +24,9 @@ static bool is_refusal(int error)
 }
 
 /*
- * The kernel forgets that a mapping is shared when its descriptor cannot write (VM_SHARED is
- * cleared), and msync of such a mapping is silently nothing. So only a mapping through which
- * somebody may store is worth an msync; everything else is fdatasync's.
+ * The kernel forgets that a mapping is shared when its descriptor cannot write (VM_SHARED
+ * is cleared), and msync of such a mapping is silently nothing. So only a mapping through
+ * which somebody may store is worth an msync; everything else is fdatasync's.
  */
 static bool has_shared_stores(struct mmapfs_map *map)
 {
@@ -38,7 +38,8 @@ static int sync_now(struct mmapfs_map *map, const struct mmapfs__extent *e)
 {
 	if (!has_shared_stores(map))
 		return mmapfs__sys->fdatasync(map->fd);
-	return mmapfs__sys->msync(mmapfs__map_at(map, e->begin), e->end - e->begin, MS_SYNC);
+	return mmapfs__sys->msync(mmapfs__map_at(map, e->begin), e->end - e->begin,
+				  MS_SYNC);
 }
 
 static int sync_invalidate(struct mmapfs_map *map, const struct mmapfs__extent *e)
@@ -85,7 +86,7 @@ MMAPFS_PUBLIC int mmapfs_sync(struct mmapfs_map *map, struct mmapfs_range range,
 	if (r < 0 && level != MMAPFS_SYNC_INVALIDATE && !is_refusal(r))
 		mmapfs__file_fail(map->file, r);
 
-	/* The error of an earlier loss outlives a later success: that data is still lost. */
+	/* An earlier loss outlives a later success: that data is still lost. */
 	sticky = mmapfs__file_error(map->file);
 	return sticky < 0 ? sticky : r;
 }

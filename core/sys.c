@@ -222,7 +222,7 @@ static int sys_has_capability(int capability)
 	return (data[capability / 32].effective >> (capability % 32)) & 1;
 }
 
-/* Files of /proc have no size to ask for, and may give less than was asked: read to EOF. */
+/* Files of /proc have no size to ask for, and may give less than asked: read to EOF. */
 static int64_t read_all(int fd, char *buf, size_t room)
 {
 	size_t length = 0;

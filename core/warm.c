@@ -3,9 +3,9 @@
  * warm.c - read in what is missing of a range, and wait until it is ready.
  *
  * A pipeline: the data of the file is walked in slices; each missing run of a slice is
- * queued by readahead(2) in pieces, ahead of a reader that waits for the oldest piece. What
- * was measured (docs/bench): a deep queue of exact ranges is several times as fast as
- * touching, and the wait costs next to nothing. Nothing here grows with the file.
+ * queued by readahead(2) in pieces, ahead of a reader that waits for the oldest piece.
+ * Measured, a deep queue of exact ranges is several times as fast as touching, and the
+ * wait costs next to nothing. Nothing here grows with the file.
  */
 #include <mmapfs.h>
 
@@ -23,9 +23,9 @@
 #define MIB (UINT64_C(1) << 20)
 #define NS_PER_S UINT64_C(1000000000)
 
-#define PIECE_BYTES (2 * MIB)	/* readahead(2) may be cut to one window of the device */
-#define AHEAD_BYTES (32 * MIB)	/* queued and not yet waited for */
-#define SLICE_BYTES (64 * MIB)	/* looked at in one go; memory is checked as often */
+#define PIECE_BYTES (2 * MIB)  /* readahead(2) may be cut to one window of the device */
+#define AHEAD_BYTES (32 * MIB) /* queued and not yet waited for */
+#define SLICE_BYTES (64 * MIB) /* looked at in one go; memory is checked as often */
 #define QUEUE_PIECES 1024
 #define CALLBACK_NS (NS_PER_S / 10) /* the longest silence while waiting for the rate */
 
@@ -60,7 +60,7 @@ static uint64_t bytes_of(const struct warm *warm, uint64_t begin, uint64_t end)
 	return begin < end ? end - begin : 0;
 }
 
-/* ---- between the pieces: progress, rate, memory -------------------------------------- */
+/* ---- between the pieces: progress, rate, memory ---- */
 
 static int tell(struct warm *warm)
 {
@@ -70,7 +70,8 @@ static int tell(struct warm *warm)
 		return 0;
 	warm->told = warm->done;
 	warm->told_ns = mmapfs__sys->now_ns();
-	return warm->opts.progress(warm->opts.ctx, done, warm->out.total) ? -ECANCELED : 0;
+	return warm->opts.progress(warm->opts.ctx, done, warm->out.total) ? -ECANCELED
+									  : 0;
 }
 
 /* Scattered pages are not worth a call each. */
@@ -82,7 +83,7 @@ static int tell_sometimes(struct warm *warm)
 	return tell(warm);
 }
 
-/* Nanoseconds that @bytes take at @rate; the product would not fit where both are large. */
+/* Nanoseconds that @bytes take at @rate. Their product might not fit. */
 static uint64_t ns_for(uint64_t bytes, uint64_t rate)
 {
 	uint64_t rest = bytes % rate;
@@ -91,7 +92,7 @@ static uint64_t ns_for(uint64_t bytes, uint64_t rate)
 	return bytes / rate * NS_PER_S + rest;
 }
 
-/* Sleep until the rate allows the next piece, but not so long that nobody could cancel. */
+/* Sleep until the rate allows the next piece, never so long that none could cancel. */
 static int keep_rate(struct warm *warm)
 {
 	uint64_t rate = warm->opts.rate;
@@ -146,7 +147,7 @@ static int keep_available(struct warm *warm)
 	return 0;
 }
 
-/* ---- the pipeline -------------------------------------------------------------------- */
+/* ---- the pipeline ---- */
 
 static int wait_oldest(struct warm *warm)
 {
@@ -230,8 +231,8 @@ static int warm_slice(struct warm *warm, uint64_t begin, uint64_t end)
 
 	warm->cursor = begin;
 	if (warm->known)
-		r = mmapfs__observer_runs(&warm->observer, begin, end, true, skip_resident,
-					  warm);
+		r = mmapfs__observer_runs(&warm->observer, begin, end, true,
+					  skip_resident, warm);
 	if (r == 0)
 		r = fetch(warm, warm->cursor, end);
 	if (r == 0)
@@ -273,7 +274,7 @@ static int warm_all(struct warm *warm)
 	return r;
 }
 
-/* ---- before and after ---------------------------------------------------------------- */
+/* ---- before and after ---- */
 
 struct sum {
 	const struct warm *warm;
@@ -303,7 +304,8 @@ static int measure(struct warm *warm, uint64_t *ret_total, uint64_t *ret_residen
 		total += bytes_of(warm, begin, end);
 		if (!warm->known)
 			continue;
-		r = mmapfs__observer_runs(&warm->observer, begin, end, true, add_run, &sum);
+		r = mmapfs__observer_runs(&warm->observer, begin, end, true, add_run,
+					  &sum);
 		if (r < 0)
 			break;
 	}
@@ -328,7 +330,8 @@ static int run(struct warm *warm)
 		return r;
 	warm->out.valid = warm->known;
 	/* Memory is all the storage these have; there is nothing to read in from. */
-	if (warm->map->fs_kind == MMAPFS__FS_HUGETLB || warm->map->fs_kind == MMAPFS__FS_DAX)
+	if (warm->map->fs_kind == MMAPFS__FS_HUGETLB ||
+	    warm->map->fs_kind == MMAPFS__FS_DAX)
 		return 0;
 	warm->start_ns = warm->told_ns = mmapfs__sys->now_ns();
 	if (warm->known && warm->out.before == warm->out.total)
@@ -349,6 +352,10 @@ static void measure_after(struct warm *warm, struct mmapfs_range range)
 
 	if (!warm->out.valid)
 		return;
+	if (warm->out.error == 0 && warm->out.before == warm->out.total) {
+		warm->out.after = warm->out.before; /* measured a moment ago */
+		return;
+	}
 	if (mmapfs__map_extent(warm->map, range, &warm->extent) < 0 ||
 	    measure(warm, &total, &warm->out.after) < 0) {
 		warm->out.valid = 0;
@@ -366,7 +373,8 @@ static void put_error(struct warm *warm, int r)
 	}
 	warm->out.error = warm->reader.error;
 	if (warm->reader.error < 0)
-		warm->out.error_offset = warm->reader.error_offset -
+		warm->out.error_offset =
+			warm->reader.error_offset -
 			u64_min(warm->reader.error_offset, warm->map->offset);
 }
 
@@ -380,7 +388,8 @@ static void set_pace(struct warm *warm)
 	warm->ahead_bytes = AHEAD_BYTES;
 	if (rate == 0)
 		return;
-	warm->piece_bytes = u64_max(align_down(u64_min(rate / 10, PIECE_BYTES), page), page);
+	warm->piece_bytes =
+		u64_max(align_down(u64_min(rate / 10, PIECE_BYTES), page), page);
 	warm->ahead_bytes = u64_max(u64_min(rate / 10, AHEAD_BYTES), warm->piece_bytes);
 }
 

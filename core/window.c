@@ -10,7 +10,8 @@
 #include "base/macro.h"
 
 /* Address space is free until it is touched, and remapping is not: start large. */
-#define LIMIT_MAX ((uint64_t)(sizeof(void *) > 4 ? UINT64_C(64) << 30 : UINT64_C(256) << 20))
+#define LIMIT_MAX                                                                        \
+	((uint64_t)(sizeof(void *) > 4 ? UINT64_C(64) << 30 : UINT64_C(256) << 20))
 #define LIMIT_MIN (UINT64_C(16) << 20)
 
 void mmapfs__window_init(struct mmapfs__window *window, struct mmapfs_map *map, int prot)
@@ -62,8 +63,9 @@ static void unmap(struct mmapfs__window *window)
 
 /*
  * Where to put the view that has @offset: a slab aligned to the limit, so that the many
- * small requests of a walk in file order hit one view, but never more than the map's window
- * and the request need. A page beyond the window (mincore's oracle) gets a view of its own.
+ * small requests of a walk in file order hit one view, but never more than the map's
+ * window and the request need. A page beyond the window (mincore's oracle) gets a view of
+ * its own.
  */
 static struct mmapfs__span slab(const struct mmapfs__window *window, uint64_t offset,
 				uint64_t length)

@@ -46,7 +46,8 @@ static int take_size(const char **text, uint64_t *ret)
 		return -EINVAL;
 	for (; *p >= '0' && *p <= '9'; p++) {
 		overflow |= __builtin_mul_overflow(value, 10, &value);
-		overflow |= __builtin_add_overflow(value, (unsigned int)(*p - '0'), &value);
+		overflow |=
+			__builtin_add_overflow(value, (unsigned int)(*p - '0'), &value);
 	}
 	shift = take_suffix(&p);
 	overflow |= value > UINT64_MAX >> shift;

@@ -32,7 +32,7 @@ enum creds_role {
 struct creds {
 	bool entered;
 };
-#define _cleanup_creds_ __attribute__((cleanup(creds_leave)))
+#define _cleanup_creds_ __attribute__((cleanup(creds_leave), unused))
 
 /* Before any thread is started: keep the capabilities that fs needs, drop the others.
  * Errors: -EPERM. An unprivileged process keeps what it has (nothing). */

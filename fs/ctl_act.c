@@ -30,8 +30,8 @@ struct advising {
 /* Words that tell what each page is to become want pages that may be written. */
 static uint32_t access_for(enum mmapfs_advice advice)
 {
-	return advice == MMAPFS_ADVICE_POPULATE_WRITE ? MMAPFS_ACCESS_WRITE :
-							MMAPFS_ACCESS_READ;
+	return advice == MMAPFS_ADVICE_POPULATE_WRITE ? MMAPFS_ACCESS_WRITE
+						      : MMAPFS_ACCESS_READ;
 }
 
 static int parse_advice(struct ctl_request *rq, struct advising *ret)
@@ -50,8 +50,10 @@ static int parse_advice(struct ctl_request *rq, struct advising *ret)
 }
 
 /* Advise the region's own view where there is one; else a map that is gone afterwards,
- * which still acts on the page cache, and finds out whether the kernel takes the advice. */
-static int advise_file(struct fs *fs, struct inode *inode, const struct advising *advising)
+ * which still acts on the page cache, and finds out whether the kernel takes the advice.
+ */
+static int advise_file(struct fs *fs, struct inode *inode,
+		       const struct advising *advising)
 {
 	_cleanup_(put_viewp) struct view *view = NULL;
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
@@ -61,7 +63,8 @@ static int advise_file(struct fs *fs, struct inode *inode, const struct advising
 	if (access == MMAPFS_ACCESS_READ)
 		view = view_peek(inode);
 	if (view)
-		return mmapfs_advise(view_map(view), advising->range, advising->advice, 0);
+		return mmapfs_advise(view_map(view), advising->range, advising->advice,
+				     0);
 	r = region_open_map(fs, inode, access, &map);
 	if (r < 0)
 		return r;
@@ -90,12 +93,14 @@ static int advise_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *m
 	int r;
 
 	(void)st;
-	/* State holds for files that the mount knows; the others have no mapping to advise. */
+	/* State holds for files that the mount knows; the others have no mapping to
+	 * advise. */
 	if (is_state(advising) && !inode)
 		return 0;
 	if (inode && access_for(advising->advice) == MMAPFS_ACCESS_READ)
 		view = view_peek(inode);
-	r = mmapfs_advise(view ? view_map(view) : map, advising->range, advising->advice, 0);
+	r = mmapfs_advise(view ? view_map(view) : map, advising->range, advising->advice,
+			  0);
 	return r < 0 || !is_state(advising) ? r : remember(inode, advising);
 }
 
@@ -124,7 +129,8 @@ int ctl_get_advise(struct ctl_request *rq, struct ctl_text *ret)
 	int r;
 
 	if (!region)
-		return ctl_text_printf(ret, "%s", mmapfs_advice_name(MMAPFS_ADVICE_NORMAL));
+		return ctl_text_printf(ret, "%s",
+				       mmapfs_advice_name(MMAPFS_ADVICE_NORMAL));
 	SCOPE_LOCK(&region->mutex);
 	r = ctl_text_printf(ret, "%s", mmapfs_advice_name(region->advice));
 	for (unsigned int i = 0; r >= 0 && i < region->part_count; i++)
@@ -142,16 +148,22 @@ static const char *const sync_words[] = {
 	[MMAPFS_SYNC_INVALIDATE] = "invalidate",
 };
 
+static uint64_t range_end(struct mmapfs_range range)
+{
+	return range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
+}
+
 struct syncing {
 	struct mmapfs_range range;
 	enum mmapfs_sync_level level;
 };
 
-/* Move the write error that stays with the file in core to where each handle, and the sync
- * control, get it once. */
+/* Move the write error that stays with the file in core to where each handle, and the
+ * sync control, get it once. */
 static void take_sync_error(struct inode *inode, struct mmapfs_map *map)
 {
-	static pthread_mutex_t taking = PTHREAD_MUTEX_INITIALIZER; /* see, forget: one step */
+	static pthread_mutex_t taking =
+		PTHREAD_MUTEX_INITIALIZER; /* see, forget: one step */
 	SCOPE_LOCK(&taking);
 	int error = mmapfs_sync_error(map);
 
@@ -179,9 +191,13 @@ static int unreported_error(struct inode *inode)
 int ctl_sync_map(struct inode *inode, struct mmapfs_map *map, struct mmapfs_range range,
 		 enum mmapfs_sync_level level)
 {
-	int r = mmapfs_sync(map, range, level);
-	int earlier;
+	int earlier, r;
 
+	/* msync looks only at its own mapping; the locks are on the region's. */
+	if (level == MMAPFS_SYNC_INVALIDATE && inode &&
+	    region_locked(inode, range.offset, range_end(range)))
+		return -EBUSY;
+	r = mmapfs_sync(map, range, level);
 	take_sync_error(inode, map);
 	earlier = inode ? unreported_error(inode) : 0;
 	return r < 0 ? r : earlier;
@@ -220,8 +236,8 @@ int ctl_set_sync(struct ctl_request *rq)
 	if (S_ISDIR(rq->inode->type)) {
 		if (syncing.range.offset || syncing.range.length)
 			return -EINVAL;
-		return ctl_each_map(rq->inode, &rq->stop, MMAPFS_ACCESS_READ, sync_tree_file,
-				    &syncing, NULL);
+		return ctl_each_map(rq->inode, &rq->stop, MMAPFS_ACCESS_READ,
+				    sync_tree_file, &syncing, NULL);
 	}
 	r = region_open_map(rq->fs, rq->inode, MMAPFS_ACCESS_READ, &map);
 	return r < 0 ? r : ctl_sync_map(rq->inode, map, syncing.range, syncing.level);
@@ -262,8 +278,8 @@ int ctl_set_lock(struct ctl_request *rq)
 		r = may_lock(rq);
 	if (r < 0)
 		return r;
-	return on ? region_lock(rq->fs, rq->inode, range) :
-		    region_unlock(rq->fs, rq->inode, range);
+	return on ? region_lock(rq->fs, rq->inode, range)
+		  : region_unlock(rq->fs, rq->inode, range);
 }
 
 int ctl_get_lock(struct ctl_request *rq, struct ctl_text *ret)
@@ -314,8 +330,7 @@ int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 		return r;
 	add_evicted(sums, &result);
 	/* On this path the kernel has a copy of its own, under the mount's inode. */
-	if (inode && fs->invalidate &&
-	    atomic_load(&inode->data_path) == DATA_PATH_MAPPED)
+	if (inode && fs->invalidate && atomic_load(&inode->data_path) == DATA_PATH_MAPPED)
 		fs->invalidate(fs->invalidate_ctx, inode, range.offset, range.length);
 	return 0;
 }
@@ -367,7 +382,8 @@ static int print_evicted(const struct evict_sums *sums, struct ctl_text *ret)
 					    sums->stayed[i]);
 	}
 	if (r >= 0 && sums->after)
-		r = ctl_text_printf(ret, " reasons=%s", sums->exact ? "exact" : "inferred");
+		r = ctl_text_printf(ret, " reasons=%s",
+				    sums->exact ? "exact" : "inferred");
 	return r;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ctl_file.c - the control attributes that report: counts, runs, pictures, the summary. */
+/* ctl_file.c - the control attributes that report: counts, runs, pictures, the summary.
+ */
 #include "ctl_private.h"
 
 #include <errno.h>
@@ -125,13 +126,13 @@ static const struct {
 	const char *key;
 	uint32_t figure;
 } stat_figures[] = {
-	{ "resident", MMAPFS_RESIDENT },   { "occupied", MMAPFS_OCCUPIED },
-	{ "dirty", MMAPFS_DIRTY },	   { "writeback", MMAPFS_WRITEBACK },
+	{ "resident", MMAPFS_RESIDENT }, { "occupied", MMAPFS_OCCUPIED },
+	{ "dirty", MMAPFS_DIRTY },	 { "writeback", MMAPFS_WRITEBACK },
 	{ "evicted", MMAPFS_EVICTED },
 };
 
-static int print_figure(const struct ctl_figures *figures, const char *key, uint32_t figure,
-			struct ctl_text *ret)
+static int print_figure(const struct ctl_figures *figures, const char *key,
+			uint32_t figure, struct ctl_text *ret)
 {
 	if (figures->missing & figure)
 		return ctl_text_printf(ret, "\n%s=unknown", key);
@@ -142,10 +143,12 @@ static int print_figures(const struct ctl_figures *figures, struct ctl_text *ret
 {
 	int r;
 
-	r = ctl_text_printf(ret, "size=%" PRIu64 "\npages=%" PRIu64 "\npage_size=%" PRIu64,
+	r = ctl_text_printf(ret,
+			    "size=%" PRIu64 "\npages=%" PRIu64 "\npage_size=%" PRIu64,
 			    figures->size, figures->pages, ctl_page_size());
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(stat_figures); i++)
-		r = print_figure(figures, stat_figures[i].key, stat_figures[i].figure, ret);
+		r = print_figure(figures, stat_figures[i].key, stat_figures[i].figure,
+				 ret);
 	if (r >= 0)
 		r = ctl_text_printf(ret, "\nlocked=%" PRIu64, figures->locked);
 	return r;
@@ -177,8 +180,8 @@ static int print_file(struct inode *inode, const struct ctl_figures *figures,
 		      struct ctl_text *ret)
 {
 	return ctl_text_printf(ret, "\nadvice=%s\ndata_path=%s\nmethod=%s\nconfidence=%s",
-			       mmapfs_advice_name(advice_of(inode)), data_path_name(inode),
-			       mmapfs_method_name(figures->method),
+			       mmapfs_advice_name(advice_of(inode)),
+			       data_path_name(inode), mmapfs_method_name(figures->method),
 			       mmapfs_confidence_name(figures->confidence));
 }
 
@@ -188,7 +191,8 @@ static int print_notes(const struct ctl_figures *figures, struct ctl_text *ret)
 	int r = 0;
 
 	if (figures->reason != MMAPFS_REASON_NONE)
-		r = ctl_text_printf(ret, "\nreason=%s", mmapfs_reason_name(figures->reason));
+		r = ctl_text_printf(ret, "\nreason=%s",
+				    mmapfs_reason_name(figures->reason));
 	if (r >= 0 && (figures->upper_bound & MMAPFS_DIRTY))
 		r = ctl_text_printf(ret, "\nupper_bound=dirty");
 	if (r >= 0 && figures->changed)
@@ -355,8 +359,8 @@ int ctl_get_map(struct ctl_request *rq, struct ctl_text *ret)
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < MAP_CELLS; i++)
-		cells[i] = cell_char(picture.resident[i], cell_edge(&picture, i + 1) -
-								  cell_edge(&picture, i));
+		cells[i] = cell_char(picture.resident[i],
+				     cell_edge(&picture, i + 1) - cell_edge(&picture, i));
 	return ctl_text_printf(ret, "%s", cells);
 }
 

@@ -107,8 +107,9 @@ static int job_claim(struct region *region, struct job *job)
 	return 0;
 }
 
-static int job_start(struct ctl_request *rq, enum job_kind kind, struct mmapfs_range range,
-		     uint32_t flags, int (*work)(struct task *task))
+static int job_start(struct ctl_request *rq, enum job_kind kind,
+		     struct mmapfs_range range, uint32_t flags,
+		     int (*work)(struct task *task))
 {
 	struct region *region = region_of(rq->inode);
 	_cleanup_free_ struct task *task = calloc(1, sizeof(*task));
@@ -169,8 +170,8 @@ int ctl_job_print(struct inode *inode, enum job_kind kind, struct ctl_text *ret)
 	r = ctl_text_printf(ret, "%s %" PRIu64 "/%" PRIu64, state_names[job->state], done,
 			    atomic_load(&job->total));
 	if (r >= 0 && job->state == JOB_FAILED)
-		r = ctl_text_printf(ret, " %s at %" PRIu64, ctl_errno_text(word, job->error),
-				    job->error_offset);
+		r = ctl_text_printf(ret, " %s at %" PRIu64,
+				    ctl_errno_text(word, job->error), job->error_offset);
 	return r;
 }
 
@@ -205,7 +206,8 @@ static int warm_file(struct task *task)
 		/* What was evicted again meanwhile is not done. */
 		if (result.valid)
 			atomic_store(&task->job->done,
-				     result.total - u64_min(result.missing, result.total));
+				     result.total -
+					     u64_min(result.missing, result.total));
 	}
 	return r;
 }
@@ -267,8 +269,11 @@ static int warm_tree(struct task *task)
 
 	if (r < 0)
 		return r;
-	return ctl_each_map(task->inode, &stop, MMAPFS_ACCESS_READ, warm_tree_file, task,
-			    NULL);
+	r = ctl_each_map(task->inode, &stop, MMAPFS_ACCESS_READ, warm_tree_file, task,
+			 NULL);
+	if (r != task->error)
+		task->error_offset = 0; /* the first error was another file's */
+	return r;
 }
 
 int ctl_set_warm(struct ctl_request *rq)

@@ -54,9 +54,9 @@ typedef int (*ctl_get_fn)(struct ctl_request *rq, struct ctl_text *ret);
 typedef int (*ctl_set_fn)(struct ctl_request *rq);
 
 struct ctl_row {
-	const char *name;    /* after the prefix; "" is the bare user.mmapfs */
-	uint8_t where;	     /* enum ctl_where: what it exists on */
-	uint8_t long_get;    /* enum ctl_where: where reading it may take long */
+	const char *name; /* after the prefix; "" is the bare user.mmapfs */
+	uint8_t where;	  /* enum ctl_where: what it exists on */
+	uint8_t long_get; /* enum ctl_where: where reading it may take long */
 	uint8_t long_set;
 	bool takes_range;    /* "@RANGE" may follow the name when it is read */
 	uint32_t figure;     /* enum mmapfs_figure, for the plain numbers */
@@ -76,7 +76,8 @@ struct ctl_row {
 /* -EINVAL for NUL bytes, too many words, or more than @max bytes. */
 int ctl_words_split(const char *value, size_t length, size_t max, struct ctl_words *ret);
 
-/* Word number @index as a range, the whole file when there is none, and nothing after it. */
+/* Word number @index as a range, the whole file when there is none, and nothing after it.
+ */
 int ctl_words_range(const struct ctl_words *words, unsigned int index,
 		    struct mmapfs_range *ret);
 
@@ -106,13 +107,15 @@ struct ctl_figures {
 	uint64_t evicted;
 	uint64_t locked;
 	uint64_t files;
-	uint64_t unknown_files;	 /* not measured, or not to be opened */
-	uint64_t unread_dirs;	 /* of those, directories: even `pages` is too low */
-	uint32_t missing;	 /* enum mmapfs_figure: not known of all measured files */
-	uint32_t upper_bound;	 /* enum mmapfs_figure */
-	uint32_t method;	 /* of a file */
-	uint32_t confidence;	 /* of a file */
-	uint32_t reason;	 /* enum mmapfs_reason, of the first that is missing */
+	uint64_t measured; /* of those, all that are not empty */
+	uint64_t
+		unknown_files; /* of those, not to be known or opened; with unread_dirs */
+	uint64_t unread_dirs;  /* of those, directories: even `pages` is too low */
+	uint32_t missing;      /* enum mmapfs_figure: not known of all measured files */
+	uint32_t upper_bound;  /* enum mmapfs_figure */
+	uint32_t method;       /* of a file */
+	uint32_t confidence;   /* of a file */
+	uint32_t reason;       /* enum mmapfs_reason, of the first that is missing */
 	uint32_t changed;
 };
 
@@ -162,11 +165,12 @@ int ctl_job_print(struct inode *inode, enum job_kind kind, struct ctl_text *ret)
 /* ---- ctl_tree.c: all files below a directory ---- */
 
 /* One regular file, which @name is in the directory @dir_fd. Non-zero ends the walk. */
-typedef int (*ctl_walk_fn)(void *ctx, int dir_fd, const char *name, const struct stat *st);
+typedef int (*ctl_walk_fn)(void *ctx, int dir_fd, const char *name,
+			   const struct stat *st);
 
 /*
- * Call @fn for every regular file below @dir, each file once whatever its names. Follows no
- * symbolic link. Needs two descriptors and a few more bytes than the paths of the
+ * Call @fn for every regular file below @dir, each file once whatever its names. Follows
+ * no symbolic link. Needs two descriptors and a few more bytes than the paths of the
  * directories not yet visited, however deep the tree. Directories that cannot be read are
  * counted in @ret_unread (may be NULL); what vanishes meanwhile is passed over. Errors:
  * -EINTR; -EOVERFLOW when the tree is too large to be remembered; what @fn returned.
@@ -180,8 +184,9 @@ int ctl_walk_open(int dir_fd, const char *name, const struct stat *st, int flags
 /* Sum up the tree below rq->inode. @measure: false counts only sizes and locks. */
 int ctl_tree_figures(struct ctl_request *rq, bool measure, struct ctl_figures *ret);
 
-/* Call @fn with a lazy map of each file below @dir that can be opened, and its inode if the
- * table has it (else NULL). @fn's errors do not end the walk: the first is returned. */
+/* Call @fn with a lazy map of each file below @dir that can be opened, and its inode if
+ * the table has it (else NULL). @fn's errors do not end the walk: the first is returned.
+ */
 typedef int (*ctl_map_fn)(void *ctx, struct inode *inode, struct mmapfs_map *map,
 			  const struct stat *st);
 

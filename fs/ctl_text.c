@@ -62,7 +62,8 @@ int ctl_words_split(const char *value, size_t length, size_t max, struct ctl_wor
 {
 	char *save = NULL, *word;
 
-	if (length > max || length > CTL_VALUE_MAX || (length && memchr(value, 0, length)))
+	if (length > max || length > CTL_VALUE_MAX ||
+	    (length && memchr(value, 0, length)))
 		return -EINVAL;
 	memset(ret, 0, sizeof(*ret));
 	if (length)
@@ -104,7 +105,8 @@ int ctl_lines_add(struct ctl_lines *lines, uint64_t offset, uint64_t length)
 	char line[64];
 	int used, r;
 
-	used = snprintf(line, sizeof(line), "%s%" PRIu64 "+%" PRIu64, newline, offset, length);
+	used = snprintf(line, sizeof(line), "%s%" PRIu64 "+%" PRIu64, newline, offset,
+			length);
 	if (lines->text->length + (size_t)used + CUT_LINE_MAX <= lines->limit)
 		return ctl_text_printf(lines->text, "%s", line);
 	r = ctl_text_printf(lines->text, "%s... %" PRIu64, newline, offset);

@@ -2,9 +2,9 @@
 /*
  * ctl_tree.c - visit every regular file below a directory of the source.
  *
- * The directories still to be visited are remembered by their path below the first one, and
- * opened component by component, so that neither depth nor PATH_MAX nor a symbolic link put
- * in place of a directory meanwhile matters.
+ * The directories still to be visited are remembered by their path below the first one,
+ * and opened component by component, so that neither depth nor PATH_MAX nor a symbolic
+ * link put in place of a directory meanwhile matters.
  */
 #include "ctl_private.h"
 
@@ -32,7 +32,7 @@ struct seen {
 	struct seen_file {
 		dev_t dev;
 		ino_t ino; /* 0: free */
-	} *slots;
+	} * slots;
 	size_t count;
 	size_t capacity; /* a power of two, at least twice the count */
 };
@@ -68,7 +68,8 @@ static size_t seen_slot(const struct seen *seen, dev_t dev, ino_t ino)
 	uint64_t hash = ((uint64_t)ino ^ ((uint64_t)dev << 32)) * 0x9e3779b97f4a7c15u;
 	size_t i = (size_t)(hash >> 20) & (seen->capacity - 1);
 
-	while (seen->slots[i].ino && (seen->slots[i].ino != ino || seen->slots[i].dev != dev))
+	while (seen->slots[i].ino &&
+	       (seen->slots[i].ino != ino || seen->slots[i].dev != dev))
 		i = (i + 1) & (seen->capacity - 1);
 	return i;
 }
@@ -148,6 +149,7 @@ static int open_below(int root_fd, char *path)
 	const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	_cleanup_close_ int at = -1;
 	char *save = NULL, *name;
+	int fd;
 
 	for (name = strtok_r(path, "/", &save); name; name = strtok_r(NULL, "/", &save)) {
 		int next = openat(at < 0 ? root_fd : at, name, O_PATH | flags);
@@ -158,11 +160,12 @@ static int open_below(int root_fd, char *path)
 			close(at);
 		at = next;
 	}
-	at = openat(at < 0 ? root_fd : at, ".", O_RDONLY | flags);
-	return at < 0 ? -errno : steal_fd(&at);
+	fd = openat(at < 0 ? root_fd : at, ".", O_RDONLY | flags);
+	return fd < 0 ? -errno : fd;
 }
 
-static int visit_file(struct walk *walk, int dir_fd, const char *name, const struct stat *st)
+static int visit_file(struct walk *walk, int dir_fd, const char *name,
+		      const struct stat *st)
 {
 	if (st->st_nlink > 1) {
 		int r = seen_before(&walk->seen, st);
@@ -340,7 +343,8 @@ struct sum {
 	bool measure;
 };
 
-static void add_residency(struct ctl_figures *figures, const struct mmapfs_residency *found)
+static void add_residency(struct ctl_figures *figures,
+			  const struct mmapfs_residency *found)
 {
 	const uint32_t wanted = MMAPFS_RESIDENT | MMAPFS_OCCUPIED | MMAPFS_DIRTY |
 				MMAPFS_WRITEBACK | MMAPFS_EVICTED;
@@ -386,12 +390,17 @@ static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *
 	struct inode *inode;
 	int fd;
 
+	if (!st->st_size) {
+		figures->files++; /* nothing of it can be anywhere */
+		return 0;
+	}
 	fd = ctl_walk_open(dir_fd, name, st, sum->measure ? O_RDONLY : O_PATH);
 	if (fd == -ENOENT || fd == -ESTALE || fd == -ELOOP)
 		return 0; /* gone since it was found */
 	if (fd == -EMFILE || fd == -ENFILE)
 		return fd;
 	figures->files++;
+	figures->measured++;
 	figures->size += (uint64_t)st->st_size;
 	figures->pages += ctl_pages_of((uint64_t)st->st_size);
 	if (fd < 0) {
@@ -418,6 +427,8 @@ int ctl_tree_figures(struct ctl_request *rq, bool measure, struct ctl_figures *r
 	r = ctl_walk(rq->inode, &rq->stop, sum_file, &sum, &figures.unread_dirs);
 	if (r < 0)
 		return r;
+	if (figures.measured && figures.measured == figures.unknown_files)
+		figures.missing = UINT32_MAX; /* a sum of nothing is no figure */
 	figures.unknown_files += figures.unread_dirs;
 	*ret = figures;
 	return 0;

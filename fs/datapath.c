@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <syslog.h>
 
+#include <mmapfs.h>
+
 #include "base/cleanup.h"
 #include "creds.h"
 #include "log.h"
-#include <mmapfs.h>
+#include "region.h"
 
 static int register_backing(struct session *session, struct inode *inode)
 {
@@ -64,7 +66,8 @@ int datapath_open(struct session *session, struct inode *inode, bool writer)
 	return inode->backing_id;
 }
 
-void datapath_close(struct session *session, struct inode *inode, bool writer)
+/* Returns true when that was the last open handle. */
+static bool count_close(struct session *session, struct inode *inode, bool writer)
 {
 	SCOPE_LOCK(inode_lock(inode));
 
@@ -72,9 +75,17 @@ void datapath_close(struct session *session, struct inode *inode, bool writer)
 	if (writer)
 		inode->writers--;
 	if (inode->opens > 0)
-		return;
+		return false;
 	if (inode->backing_id)
 		passthrough_backing_close(&session->passthrough, inode->backing_id);
 	inode->backing_id = 0;
 	inode->data_path = DATA_PATH_UNDECIDED;
+	return true;
+}
+
+void datapath_close(struct session *session, struct inode *inode, bool writer)
+{
+	/* Whoever opens it again meanwhile gets a new view with the next read. */
+	if (count_close(session, inode, writer))
+		view_forget(inode);
 }

@@ -10,19 +10,12 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/cleanup.h"
+
 static atomic_bool use_syslog;
 
-static void write_line(int level, const char *format, va_list args)
+static void write_line(int level, const char *line)
 {
-	char line[1024];
-	size_t length;
-
-	(void)vsnprintf(line, sizeof(line), format, args);
-	length = strlen(line);
-	while (length && line[length - 1] == '\n')
-		line[--length] = '\0';
-	if (!length)
-		return;
 	if (atomic_load(&use_syslog))
 		syslog(level, "%s", line);
 	else
@@ -31,11 +24,13 @@ static void write_line(int level, const char *format, va_list args)
 
 void log_line(int level, const char *format, ...)
 {
+	char line[1024];
 	va_list args;
 
 	va_start(args, format);
-	write_line(level, format, args);
+	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	write_line(level, line);
 }
 
 void log_to_syslog(void)
@@ -44,10 +39,24 @@ void log_to_syslog(void)
 	atomic_store(&use_syslog, true);
 }
 
-/* The levels of libfuse have the numbers of syslog. */
+/* libfuse writes some lines in pieces. Its levels have the numbers of syslog. */
 static void from_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
-	write_line((int)level, format, args);
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	static char line[1024];
+	static size_t length;
+	SCOPE_LOCK(&mutex);
+
+	(void)vsnprintf(line + length, sizeof(line) - length, format, args);
+	length = strlen(line);
+	if (length < sizeof(line) - 1 && (!length || line[length - 1] != '\n'))
+		return;
+	while (length && line[length - 1] == '\n')
+		line[--length] = '\0';
+	if (length)
+		write_line((int)level, line);
+	length = 0;
+	line[0] = '\0';
 }
 
 void log_take_libfuse(void)

@@ -122,3 +122,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		inode_unref(session->fs.inodes, inode, 1);
 	}
 }
+
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	op_create(req, parent, PASSTHROUGH_TMPFILE_NAME, mode, fi);
+}

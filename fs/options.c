@@ -15,6 +15,8 @@
 /* How @value, what follows "name=", becomes part of the options. 0 or -EINVAL. */
 typedef int (*set_fn)(struct options *options, const char *value);
 
+#define HELP_COLUMN 20 /* of --help, in characters */
+
 struct row {
 	const char *name;  /* "-f", or the word after -o */
 	const char *value; /* what follows "=", for the help; NULL: nothing does */
@@ -283,16 +285,17 @@ void options_print_help(FILE *out)
 			   "Options:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char left[40];
+		int width;
 
 		if (!rows[i].help)
 			continue;
-		(void)snprintf(left, sizeof(left), "%s%s%s%s", *rows[i].name == '-' ? "" : "-o ",
-			       rows[i].name, rows[i].value ? "=" : "",
-			       rows[i].value ? rows[i].value : "");
-		if (strlen(left) + strlen(rows[i].help) + 27 > 80)
-			(void)fprintf(out, "  %s\n%27s%s\n", left, "", rows[i].help);
-		else
-			(void)fprintf(out, "  %-24s %s\n", left, rows[i].help);
+		width = snprintf(left, sizeof(left), "  %s%s%s%s",
+				 *rows[i].name == '-' ? "" : "-o ", rows[i].name,
+				 rows[i].value ? "=" : "", rows[i].value ? rows[i].value : "");
+		/* Help in a column; below the option where that is too long. */
+		(void)fprintf(out, "%s%s%*s%s\n", left, width >= HELP_COLUMN ? "\n" : "",
+			      width >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - width, "",
+			      rows[i].help);
 	}
 	(void)fprintf(out, "  -o allow_other, ro, nosuid, nodev, noexec, noatime, clone_fd and\n"
 			   "  others: as for every FUSE filesystem, see mount.fuse3(8)\n\n"

@@ -17,6 +17,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fuse-compat.h"
+
 /* Linux 6.9, include/uapi/linux/fuse.h; Debian 12's headers are older. */
 struct backing_map {
 	int32_t fd;
@@ -55,15 +57,14 @@ int passthrough_attach(struct passthrough *pt)
 
 void passthrough_init(struct passthrough *pt, struct fuse_conn_info *conn)
 {
-	if (pt->privileged && pt->stack_depth > 0 &&
-	    fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH)) {
+	if (pt->privileged && pt->stack_depth > 0) {
+		conn_want(conn, FUSE_CAP_PASSTHROUGH);
 		/* libfuse counts the layers below, the kernel the whole stack. */
 		conn->max_backing_stack_depth = pt->stack_depth - 1;
-		pt->active = true;
+		pt->active = conn->want_ext & FUSE_CAP_PASSTHROUGH;
 	}
-	(void)fuse_set_feature_flag(conn, FUSE_CAP_HANDLE_KILLPRIV_V2);
-	(void)fuse_set_feature_flag(conn, FUSE_CAP_PARALLEL_DIROPS);
-	(void)fuse_set_feature_flag(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
+	conn_want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2 | FUSE_CAP_PARALLEL_DIROPS |
+				FUSE_CAP_DIRECT_IO_ALLOW_MMAP);
 }
 
 int passthrough_reply_open(fuse_req_t req, struct fuse_file_info *fi, int backing_id)

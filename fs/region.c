@@ -2,9 +2,9 @@
 /*
  * region.c - a file of the mount as a region: its views, its advice, its write errors.
  *
- * A view is one mapping of the whole file at one length. It is never resized: when the file
- * has another length, a new view takes its place, and the old one goes when the last read
- * that is under way with it puts it back.
+ * A view is one mapping of the whole file at one length. It is never resized: when the
+ * file has another length, a new view takes its place, and the old one goes when the last
+ * read that is under way with it puts it back.
  */
 #include "region.h"
 
@@ -191,7 +191,8 @@ static void view_advise(struct region *region, struct view *view)
 
 	for (unsigned int i = 0; i < count; i++) {
 		if (i || parts[i].advice != MMAPFS_ADVICE_NORMAL)
-			(void)mmapfs_advise(view->map, parts[i].range, parts[i].advice, 0);
+			(void)mmapfs_advise(view->map, parts[i].range, parts[i].advice,
+					    0);
 	}
 }
 

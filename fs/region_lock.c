@@ -114,7 +114,8 @@ static int bytes_needed(struct region *region, struct mmapfs_range range, uint64
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	uint64_t begin = align_down(range.offset, page);
-	uint64_t end = range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
+	uint64_t end =
+		range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
 	struct stat st;
 
 	if (fstat(mmapfs_map_fd(region->pin), &st) < 0)
@@ -190,7 +191,8 @@ static int lock_pinned(struct fs *fs, struct inode *inode, struct mmapfs_range r
 	return r;
 }
 
-/* Close a pin that locks nothing. Returns whether it was closed: the reference goes too. */
+/* Close a pin that locks nothing. Returns whether it was closed: the reference goes too.
+ */
 static bool unpin_if_idle(struct region *region)
 {
 	if (!region->pin || region->locked_count)
@@ -249,7 +251,8 @@ int region_unlock(struct fs *fs, struct inode *inode, struct mmapfs_range range)
 		publish(region, 0);
 		/* Else the pin would keep the unlocked pages in its page tables. */
 		if (r >= 0)
-			(void)mmapfs_advise(region->pin, range, MMAPFS_ADVICE_DONTNEED, 0);
+			(void)mmapfs_advise(region->pin, range, MMAPFS_ADVICE_DONTNEED,
+					    0);
 	}
 	unpinned = unpin_if_idle(region);
 	pthread_mutex_unlock(&region->locking);

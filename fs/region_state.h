@@ -3,8 +3,8 @@
  * region_state.h - what a region remembers, for region.c and the control attributes.
  *
  * Lock order: locking, then mutex. `mutex` is never held across a system call that can
- * block; `locking` is, because two requests that lock pages of one file must take turns, and
- * nobody takes it only to read.
+ * block; `locking` is, because two requests that lock pages of one file must take turns,
+ * and nobody takes it only to read.
  */
 #ifndef MMAPFS_FS_REGION_STATE_H
 #define MMAPFS_FS_REGION_STATE_H
@@ -48,8 +48,8 @@ struct job {
 
 /* What the last evict did, in pages; of a tree, summed up. */
 struct evict_sums {
-	bool any;     /* there was one */
-	bool exact;   /* every reason was read page by page */
+	bool any;   /* there was one */
+	bool exact; /* every reason was read page by page */
 	uint64_t files;
 	uint64_t unknown_files; /* of those, not measured, or not to be opened */
 	uint64_t before;

@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ static void leave_terminal(void)
 		close(null);
 }
 
-void session_ready(struct session *session)
+static void tell_starter(struct session *session)
 {
 	if (session->ready_fd < 0)
 		return;
@@ -54,6 +55,28 @@ void session_ready(struct session *session)
 	(void)write(session->ready_fd, "", 1);
 	close(session->ready_fd);
 	session->ready_fd = -1;
+}
+
+/*
+ * Runs beside the loop: when the mount answers a request, tell the starter so. Only then is
+ * it up - the INIT exchange, which comes first, may still have failed.
+ */
+static void *announce(void *arg)
+{
+	struct session *session = arg;
+	struct statvfs st;
+
+	if (statvfs(session->mountpoint, &st) < 0)
+		return NULL;
+	if (session->options->data_path == PATH_PASSTHROUGH && !session->passthrough.active) {
+		log_line(LOG_ERR, "data_path=passthrough: the kernel does not grant it to %s",
+			 creds_privileged() ? "this mount" : "an unprivileged mount");
+		session->refused = true;
+		(void)kill(getpid(), SIGTERM); /* wakes the loop, as fuse_session_exit() does not */
+		return NULL;
+	}
+	tell_starter(session);
+	return NULL;
 }
 
 /* Descriptors as many as allowed; locks, for an ordinary user, as much as allowed. */
@@ -114,7 +137,7 @@ static int fuse_arguments(const struct options *options, const char *source,
 	return r ? -ENOMEM : 0;
 }
 
-static int mount_session(struct session *session, const char *source, const char *mountpoint)
+static int mount_session(struct session *session, const char *source)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	int r = fuse_arguments(session->options, source, &args);
@@ -127,7 +150,7 @@ static int mount_session(struct session *session, const char *source, const char
 	session->passthrough.session = session->fuse;
 	if (fuse_set_signal_handlers(session->fuse) < 0)
 		return -EINVAL;
-	if (fuse_session_mount(session->fuse, mountpoint) < 0)
+	if (fuse_session_mount(session->fuse, session->mountpoint) < 0)
 		return -EIO;
 	return passthrough_attach(&session->passthrough);
 }
@@ -161,15 +184,20 @@ static int start_model(struct session *session, int root_fd)
 static int serve(struct session *session)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	pthread_t announcer;
+	bool announced;
 	int r;
 
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(config, session->options->max_threads);
 	fuse_loop_cfg_set_idle_threads(config, session->options->max_threads);
+	announced = pthread_create(&announcer, NULL, announce, session) == 0;
 	r = fuse_session_loop_mt(session->fuse, config);
 	fuse_loop_cfg_destroy(config);
-	return r < 0 ? r : 0;
+	if (announced)
+		pthread_join(announcer, NULL);
+	return session->refused ? -EPERM : r < 0 ? r : 0;
 }
 
 static void too_late(int signal)
@@ -183,7 +211,7 @@ static void too_late(int signal)
  * nobody serves requests any more: end the connection, so that such a wait ends too. Should
  * one not, leave all the same; what was written is in the page cache of the source.
  */
-static void stop_workers(struct session *session, const char *mountpoint)
+static void stop_workers(struct session *session)
 {
 	struct fs *fs = &session->fs;
 
@@ -191,7 +219,7 @@ static void stop_workers(struct session *session, const char *mountpoint)
 	if (fs->request_workers && fs->job_workers &&
 	    workers_depth(fs->request_workers) + workers_depth(fs->job_workers) > 0 &&
 	    creds_privileged())
-		(void)umount2(mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+		(void)umount2(session->mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
 	(void)signal(SIGALRM, too_late);
 	(void)alarm(SHUTDOWN_SECONDS);
 	fs->request_workers = workers_stop(fs->request_workers);
@@ -199,7 +227,7 @@ static void stop_workers(struct session *session, const char *mountpoint)
 	(void)alarm(0);
 }
 
-static int run(struct session *session, const char *source, const char *mountpoint, int root_fd)
+static int run(struct session *session, const char *source, int root_fd)
 {
 	int r = start_model(session, root_fd);
 
@@ -207,15 +235,10 @@ static int run(struct session *session, const char *source, const char *mountpoi
 		log_line(LOG_ERR, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = mount_session(session, source, mountpoint);
-	if (r == 0 && session->options->data_path == PATH_PASSTHROUGH &&
-	    !session->passthrough.privileged) {
-		log_line(LOG_ERR, "data_path=passthrough needs CAP_SYS_ADMIN: mount as root");
-		r = -EPERM;
-	}
+	r = mount_session(session, source);
 	if (r == 0)
 		r = serve(session);
-	stop_workers(session, mountpoint);
+	stop_workers(session);
 	if (session->fuse) {
 		fuse_session_unmount(session->fuse);
 		fuse_remove_signal_handlers(session->fuse);
@@ -245,7 +268,8 @@ int session_run(const struct options *options, int ready_fd)
 	session.passthrough.privileged = creds_privileged();
 	session.passthrough.stack_depth =
 		options->data_path == PATH_MAPPED ? 0 : options->stack_depth;
-	r = run(&session, source, mountpoint, root_fd);
+	session.mountpoint = mountpoint;
+	r = run(&session, source, root_fd);
 	inode_table_free(session.fs.inodes);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

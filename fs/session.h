@@ -12,6 +12,8 @@ struct session {
 	struct fs fs;
 	struct fuse_session *fuse;
 	const struct options *options;
+	const char *mountpoint; /* absolute */
+	bool refused; /* the kernel did not grant what the options insist on */
 	int ready_fd; /* tell whoever started us that the mount is up; -1: told */
 };
 
@@ -35,8 +37,5 @@ static inline struct inode *req_inode(fuse_req_t req, fuse_ino_t ino)
 		return inode_root(req_fs(req)->inodes);
 	return (struct inode *)(uintptr_t)ino;
 }
-
-/* Tell the starter that the kernel has answered; called from the init operation. */
-void session_ready(struct session *session);
 
 #endif

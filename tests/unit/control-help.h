@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* control-help.h - files in a private directory, and maps of them, for tests of control. */
+/* control-help.h - files in a private directory, and maps of them. */
 #ifndef CONTROL_HELP_H
 #define CONTROL_HELP_H
 
@@ -105,8 +105,10 @@ static inline const char *help_file(uint64_t length)
 static inline struct mmapfs_map *help_map_window(uint32_t access, uint32_t flags,
 						 uint64_t offset, uint64_t length)
 {
-	struct mmapfs_map_opts opts = { .size = sizeof(opts), .access = access,
-					.flags = flags, .offset = offset,
+	struct mmapfs_map_opts opts = { .size = sizeof(opts),
+					.access = access,
+					.flags = flags,
+					.offset = offset,
 					.length = length };
 	struct mmapfs_map *map = NULL;
 

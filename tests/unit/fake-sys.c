@@ -175,8 +175,8 @@ void fake_sys_install(void)
 {
 	memset(scripts, 0, sizeof(scripts));
 	table = fakes;
-	/* The features are asked of the real kernel, now, so that neither the script nor the
-	 * counters see it. A test of the probe resets it again. */
+	/* The features are asked of the real kernel, now, so that neither the script nor
+	 * the counters see it. A test of the probe resets it again. */
 	mmapfs__sys = &mmapfs__sys_real;
 	mmapfs__probe_reset();
 	(void)mmapfs__feature(MMAPFS_FEATURE_CACHESTAT);
@@ -200,7 +200,8 @@ void fake_sys_remove(void)
 	}
 }
 
-void fake_sys_script(const char *call, unsigned int skip, unsigned int times, int64_t result)
+void fake_sys_script(const char *call, unsigned int skip, unsigned int times,
+		     int64_t result)
 {
 	struct script *script = &scripts[call_named(call)];
 
@@ -214,7 +215,8 @@ void fake_sys_script(const char *call, unsigned int skip, unsigned int times, in
 
 unsigned int fake_sys_calls(const char *call)
 {
-	enum call index = call_named(call); /* fails by longjmp: not with the mutex held */
+	/* Fails by longjmp: not with the mutex held. */
+	enum call index = call_named(call);
 	SCOPE_LOCK(&mutex);
 
 	return scripts[index].calls;

@@ -20,7 +20,7 @@
 static struct fs fs;
 
 /* One job thread, so that a task in it holds up all that follow. */
-static inline int fs_setup(void **state)
+static inline int fs_setup_table(void **state, bool use_handles)
 {
 	int fd;
 
@@ -30,9 +30,20 @@ static inline int fs_setup(void **state)
 	fs.owner = 1234;
 	fs.lock_limit = 1u << 30;
 	fd = open(scratch_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || inode_table_new(fd, true, region_drop, &fs.inodes) < 0)
+	if (fd < 0 || inode_table_new(fd, use_handles, region_drop, &fs.inodes) < 0)
 		return -1;
 	return workers_start(1, 2, &fs.job_workers);
+}
+
+static inline int fs_setup(void **state)
+{
+	return fs_setup_table(state, true);
+}
+
+/* As unprivileged, or on overlayfs: inodes keep a descriptor. */
+static inline int fs_setup_no_handles(void **state)
+{
+	return fs_setup_table(state, false);
 }
 
 static inline int fs_teardown(void **state)

@@ -59,7 +59,8 @@ static inline void put_data(int fd, uint64_t offset, uint64_t pages)
 	assert_true(page <= sizeof(block));
 	memset(block, 'y', sizeof(block));
 	for (i = 0; i < pages; i++)
-		assert_int_equal(pwrite(fd, block, page, (off_t)(offset + i * page)), page);
+		assert_int_equal(pwrite(fd, block, page, (off_t)(offset + i * page)),
+				 page);
 }
 
 /* mincore of the file in a mapping of the test's own, one byte a page. */

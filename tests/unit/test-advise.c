@@ -49,7 +49,7 @@ static void every_advice_has_its_word_and_kinds(void **state)
 		assert_int_equal(mmapfs_advice_kinds(cases[i].advice), cases[i].kinds);
 	}
 	assert_null(mmapfs_advice_name(MMAPFS_ADVICE_COUNT));
-	assert_null(mmapfs_advice_name((enum mmapfs_advice)-1));
+	assert_null(mmapfs_advice_name((enum mmapfs_advice) - 1));
 	assert_int_equal(mmapfs_advice_kinds(MMAPFS_ADVICE_COUNT), 0);
 }
 
@@ -153,11 +153,8 @@ static void willneed_goes_on_to_the_end_of_the_range(void **state)
 		struct mmapfs_range range;
 		unsigned int calls;
 	} cases[] = {
-		{ { 0, 0 }, 3 },
-		{ { 0, 2 * MIB }, 1 },
-		{ { 0, 2 * MIB + 1 }, 2 },
-		{ { 4 * MIB, 0 }, 1 },
-		{ { 5 * MIB, 0 }, 0 },
+		{ { 0, 0 }, 3 },       { { 0, 2 * MIB }, 1 }, { { 0, 2 * MIB + 1 }, 2 },
+		{ { 4 * MIB, 0 }, 1 }, { { 5 * MIB, 0 }, 0 },
 	};
 
 	(void)state;
@@ -166,9 +163,8 @@ static void willneed_goes_on_to_the_end_of_the_range(void **state)
 		struct mmapfs_map *map = help_map(MMAPFS_ACCESS_READ);
 
 		fake_sys_install();
-		assert_int_equal(mmapfs_advise(map, cases[i].range,
-					       MMAPFS_ADVICE_WILLNEED, 0),
-				 0);
+		assert_int_equal(
+			mmapfs_advise(map, cases[i].range, MMAPFS_ADVICE_WILLNEED, 0), 0);
 		assert_int_equal(fake_sys_calls("madvise"), cases[i].calls);
 		mmapfs_map_close(map);
 	}
@@ -295,14 +291,16 @@ static void what_is_unknown_is_invalid(void **state)
 	help_file(pages(1));
 	map = help_map(MMAPFS_ACCESS_WRITE);
 	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_COUNT, 0), -EINVAL);
-	assert_int_equal(mmapfs_advise(map, WHOLE, (enum mmapfs_advice)-1, 0), -EINVAL);
-	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_NORMAL, 1u << 31), -EINVAL);
-	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_FREE,
-				       MMAPFS_ADVISE_MAY_DESTROY),
+	assert_int_equal(mmapfs_advise(map, WHOLE, (enum mmapfs_advice) - 1, 0), -EINVAL);
+	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_NORMAL, 1u << 31),
 			 -EINVAL);
+	assert_int_equal(
+		mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_FREE, MMAPFS_ADVISE_MAY_DESTROY),
+		-EINVAL);
 	assert_int_equal(mmapfs_feature_disable(MMAPFS_FEATURE_POPULATE), 0);
 	assert_int_equal(mmapfs_feature_disable(MMAPFS_FEATURE_PAGEOUT), 0);
-	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_POPULATE_READ, 0), -EINVAL);
+	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_POPULATE_READ, 0),
+			 -EINVAL);
 	assert_int_equal(mmapfs_advise(map, WHOLE, MMAPFS_ADVICE_PAGEOUT, 0), -EINVAL);
 	mmapfs_map_close(map);
 }

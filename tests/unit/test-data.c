@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test-data.c - where the data of a file is, on real files and on filesystems that lie. */
+/* test-data.c - where the data of a file is, on real filesystems and on lying ones. */
 #include "page-file.h"
 
 #include <errno.h>
@@ -96,7 +96,10 @@ static void data_beyond_4_gib_is_found(void **state)
 static const struct {
 	int64_t begin, end;
 } small_blocks[] = {
-	{ 512, 1024 }, { 2048, 2560 }, { 8192, 8193 }, { 12800, 20480 },
+	{ 512, 1024 },
+	{ 2048, 2560 },
+	{ 8192, 8193 },
+	{ 12800, 20480 },
 };
 
 static int64_t small_block_lseek(int fd, int64_t offset, int whence)
@@ -108,8 +111,8 @@ static int64_t small_block_lseek(int fd, int64_t offset, int whence)
 		if (offset >= small_blocks[i].end)
 			continue;
 		if (whence == SEEK_DATA)
-			return offset < small_blocks[i].begin ? small_blocks[i].begin :
-								offset;
+			return offset < small_blocks[i].begin ? small_blocks[i].begin
+							      : offset;
 		return offset < small_blocks[i].begin ? offset : small_blocks[i].end;
 	}
 	return whence == SEEK_DATA ? -ENXIO : 10 * 4096;

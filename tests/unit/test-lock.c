@@ -120,7 +120,7 @@ static void lock_over_limit_returns_enomem(void **state)
 		uint64_t limit, count;
 		int result;
 	} cases[] = {
-		{ 4, 4, 0 }, { 4, 5, -ENOMEM }, { 1, 2, -ENOMEM },
+		{ 4, 4, 0 },	  { 4, 5, -ENOMEM }, { 1, 2, -ENOMEM },
 		{ 0, 1, -EPERM }, { 0, 0, -EPERM },
 	};
 
@@ -150,7 +150,8 @@ static void lock_over_limit_returns_enomem(void **state)
 static int64_t half_used(const char *path, char *buf, size_t size)
 {
 	assert_string_equal(path, "/proc/self/status");
-	return snprintf(buf, size, "Name:\tx\nVmPin:\t 0 kB\nVmLck:\t      16 kB\nVmRSS:\t1 kB\n");
+	return snprintf(buf, size,
+			"Name:\tx\nVmPin:\t 0 kB\nVmLck:\t      16 kB\nVmRSS:\t1 kB\n");
 }
 
 static void what_others_locked_counts_against_the_limit(void **state)
@@ -393,12 +394,9 @@ static void without_populate_pages_are_locked_by_copying(void **state)
 		int64_t answer; /* 1: not scripted */
 		int result;
 	} cases[] = {
-		{ "process_vm_readv", 1, 0 },
-		{ "process_vm_readv", -EFAULT, -EIO },
-		{ "process_vm_readv", 100, -EIO },
-		{ "process_vm_readv", -EPERM, -EPERM },
-		{ "pread", -EIO, -EIO },
-		{ "pread", 0, -ESTALE },
+		{ "process_vm_readv", 1, 0 },	   { "process_vm_readv", -EFAULT, -EIO },
+		{ "process_vm_readv", 100, -EIO }, { "process_vm_readv", -EPERM, -EPERM },
+		{ "pread", -EIO, -EIO },	   { "pread", 0, -ESTALE },
 	};
 
 	(void)state;
@@ -434,10 +432,43 @@ static void without_pagemap_locked_pages_are_counted_by_mincore(void **state)
 	mmapfs_map_close(map);
 }
 
+static void lock_that_cannot_be_verified_still_holds(void **state)
+{
+	struct mmapfs_lock_result result = { .size = sizeof(result) };
+	struct mmapfs_range expected = page_range(0, 2);
+	struct mmapfs_map *map;
+
+	(void)state;
+	help_file(pages(2));
+	map = help_map(MMAPFS_ACCESS_READ);
+	fake_sys_script("openat", 0, 1, -ENOENT);
+	fake_sys_script("mmap", 0, 1, -ENOMEM); /* the oracle */
+	assert_int_equal(mmapfs_lock(map, WHOLE, &result), 0);
+	assert_int_equal(result.locked, 0);
+	assert_locked(map, &expected, 1);
+	mmapfs_map_close(map);
+}
+
+static void without_proc_own_locks_are_counted(void **state)
+{
+	struct mmapfs_lock_result result = { .size = sizeof(result) };
+	struct mmapfs_map *map;
+
+	(void)state;
+	help_file(pages(4));
+	map = help_map(MMAPFS_ACCESS_READ);
+	assert_int_equal(mmapfs_lock(map, page_range(0, 1), NULL), 0);
+	fake_sys_script("read_text", 0, 1, -ENOENT);
+	assert_int_equal(mmapfs_lock(map, page_range(1, 1), &result), 0);
+	assert_int_equal(result.in_use, pages(1));
+	mmapfs_map_close(map);
+}
+
 static void older_caller_gets_the_part_it_knows(void **state)
 {
-	struct mmapfs_lock_result result = { .size = offsetof(struct mmapfs_lock_result, limit),
-					     .limit = 77 };
+	struct mmapfs_lock_result result = {
+		.size = offsetof(struct mmapfs_lock_result, limit), .limit = 77
+	};
 	struct mmapfs_map *map;
 
 	(void)state;
@@ -469,6 +500,8 @@ int main(void)
 		TEST(without_mlock_onfault_nothing_is_locked),
 		TEST(without_populate_pages_are_locked_by_copying),
 		TEST(without_pagemap_locked_pages_are_counted_by_mincore),
+		TEST(lock_that_cannot_be_verified_still_holds),
+		TEST(without_proc_own_locks_are_counted),
 		TEST(older_caller_gets_the_part_it_knows),
 	};
 

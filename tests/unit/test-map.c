@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test-map.c - opening, placing, resizing and closing maps, on disk and with a failing kernel. */
+/* test-map.c - opening, placing, resizing and closing maps, on disk and with a failing
+ * kernel. */
 #include "map.h"
 
 #include <errno.h>
@@ -77,7 +78,8 @@ static void assert_content(const unsigned char *bytes, uint64_t at, uint64_t len
 
 	for (i = 0; i < length; i++)
 		if (bytes[i] != (at + i) % 251)
-			fail_msg("byte %llu of the file is wrong", (unsigned long long)(at + i));
+			fail_msg("byte %llu of the file is wrong",
+				 (unsigned long long)(at + i));
 }
 
 /* ---- open ---- */
@@ -131,8 +133,9 @@ static void empty_window_opens_and_has_no_address(void **state)
 
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct mmapfs_map *map = open_map(scratch_file("a", rows[i].size),
-						  MMAPFS_ACCESS_READ, 0, rows[i].offset, 0);
+		struct mmapfs_map *map =
+			open_map(scratch_file("a", rows[i].size), MMAPFS_ACCESS_READ, 0,
+				 rows[i].offset, 0);
 		void *p = &p;
 
 		assert_int_equal(mmapfs_map_length(map), 0);
@@ -149,7 +152,8 @@ static void make_socket(const char *path)
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	(void)snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+	assert_true(strlen(path) < sizeof(name.sun_path));
+	memcpy(name.sun_path, path, strlen(path));
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	close(fd);
 }
@@ -182,8 +186,9 @@ static void symbolic_link_is_followed_only_if_allowed(void **state)
 	(void)state;
 	(void)snprintf(target, sizeof(target), "%s", scratch_file("a", 10));
 	assert_int_equal(symlink(target, scratch_path("link")), 0);
-	assert_int_equal(try_open(scratch_path("link"), 0, MMAPFS_MAP_NOFOLLOW, 0, 0, &map),
-			 -ELOOP);
+	assert_int_equal(
+		try_open(scratch_path("link"), 0, MMAPFS_MAP_NOFOLLOW, 0, 0, &map),
+		-ELOOP);
 	map = open_map(scratch_path("link"), 0, 0, 0, 0);
 	assert_int_equal(mmapfs_map_length(map), 10);
 	mmapfs_map_close(map);
@@ -528,7 +533,8 @@ static void block_device_s_size_is_asked_of_the_device(void **state)
 
 static void resize_grows_and_shrinks_file_and_window(void **state)
 {
-	static const uint64_t lengths[] = { 5000, 100000, 100001, 100000, 4096, 1, 0, 3, 8192 };
+	static const uint64_t lengths[] = { 5000, 100000, 100001, 100000, 4096,
+					    1,	  0,	  3,	  8192 };
 	char path[512];
 	struct mmapfs_map *map;
 	uint64_t offset, kept;
@@ -599,10 +605,11 @@ static void failing_resize_leaves_map_and_file_as_they_were(void **state)
 		unsigned int skip;
 		uint64_t length;
 	} rows[] = {
-		{ "fstat", -EIO, 0, 100000 },	   { "fallocate", -ENOSPC, 0, 100000 },
+		{ "fstat", -EIO, 0, 100000 },
+		{ "fallocate", -ENOSPC, 0, 100000 },
 		{ "fallocate", -EDQUOT, 1, 100000 }, { "mremap", -ENOMEM, 0, 100000 },
-		{ "mremap", -EAGAIN, 0, 100000 },  { "fstat", -EIO, 0, 100 },
-		{ "ftruncate", -EIO, 0, 100 },	   { "ftruncate", -EPERM, 0, 0 },
+		{ "mremap", -EAGAIN, 0, 100000 },    { "fstat", -EIO, 0, 100 },
+		{ "ftruncate", -EIO, 0, 100 },	     { "ftruncate", -EPERM, 0, 0 },
 	};
 	const char *path = scratch_file("a", 5000);
 	struct mmapfs_map *map = open_map(path, MMAPFS_ACCESS_WRITE, 0, 0, 0);
@@ -752,7 +759,8 @@ static void protection_follows_descriptor_and_kind(void **state)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct mmapfs_map *map = open_map(path, rows[i].opened, 0, 0, 0);
 
-		if (mmapfs_map_protect(map, (enum mmapfs_access)rows[i].to) != rows[i].want)
+		if (mmapfs_map_protect(map, (enum mmapfs_access)rows[i].to) !=
+		    rows[i].want)
 			fail_msg("row %zu", i);
 		mmapfs_map_close(map);
 	}
@@ -763,7 +771,8 @@ static void protection_can_be_taken_and_given_back(void **state)
 	struct mmapfs_map *map;
 
 	(void)state;
-	map = open_map(scratch_file("a", 5000), MMAPFS_ACCESS_WRITE, MMAPFS_MAP_LAZY, 0, 0);
+	map = open_map(scratch_file("a", 5000), MMAPFS_ACCESS_WRITE, MMAPFS_MAP_LAZY, 0,
+		       0);
 	assert_int_equal(mmapfs_map_protect(map, MMAPFS_ACCESS_READ), 0);
 	assert_int_equal(mmapfs_write(map, 0, "x", 1), -EACCES);
 	assert_int_equal(address(map)[0], 0);
@@ -812,7 +821,8 @@ static void extent_is_clamped_and_widened(void **state)
 	assert_int_equal(mmapfs__map_extent(map, (struct mmapfs_range){ 0, 0 }, &e), 0);
 	assert_int_equal(e.begin, e.end);
 	fake_sys_script("fstat", 0, 1, -EIO);
-	assert_int_equal(mmapfs__map_extent(map, (struct mmapfs_range){ 0, 0 }, &e), -EIO);
+	assert_int_equal(mmapfs__map_extent(map, (struct mmapfs_range){ 0, 0 }, &e),
+			 -EIO);
 	mmapfs_map_close(map);
 }
 
@@ -827,7 +837,8 @@ static void seek_never_moves_a_position_of_somebody_else(void **state)
 	assert_int_equal(opened, -1);
 	mmapfs_map_close(map);
 
-	assert_int_equal(mmapfs_map_from_fd(open(path, O_RDONLY | O_CLOEXEC), NULL, &map), 0);
+	assert_int_equal(mmapfs_map_from_fd(open(path, O_RDONLY | O_CLOEXEC), NULL, &map),
+			 0);
 	fd = mmapfs__map_seek_fd(map, &opened);
 	assert_true(fd >= 0);
 	assert_int_equal(fd, opened);

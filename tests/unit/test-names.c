@@ -48,7 +48,8 @@ static void documented_words_are_these(void **state)
 	assert_string_equal(mmapfs_method_name(MMAPFS_METHOD_CACHESTAT_MINCORE),
 			    "cachestat+mincore");
 	assert_string_equal(mmapfs_confidence_name(MMAPFS_CONFIDENCE_EXACT), "exact");
-	assert_string_equal(mmapfs_reason_name(MMAPFS_REASON_NO_PERMISSION), "no-permission");
+	assert_string_equal(mmapfs_reason_name(MMAPFS_REASON_NO_PERMISSION),
+			    "no-permission");
 	assert_string_equal(mmapfs_stay_name(MMAPFS_STAY_DIRTY), "dirty");
 }
 

@@ -13,7 +13,7 @@
 #define PAGES 1024
 #define SIZE (PAGES * page - 100)
 
-/* ---- collecting what the walk tells -------------------------------------------------- */
+/* ---- collecting what the walk tells ---- */
 
 struct list {
 	struct mmapfs__span at[PAGES];
@@ -63,7 +63,7 @@ static void assert_same(const struct list *got, const struct list *want)
 	assert_int_equal(got->count, want->count);
 }
 
-/* ---- patterns of residency ----------------------------------------------------------- */
+/* ---- patterns of residency ---- */
 
 static bool none(unsigned int i)
 {
@@ -138,8 +138,8 @@ static bool random_99(unsigned int i)
 }
 
 static bool (*const patterns[])(unsigned int) = {
-	none,	       all, first_only,	 last_only, every_second, blocks_of_16, blocks_of_100,
-	few, all_but_two, random_1, random_50, random_99,
+	none,	       all, first_only,	 last_only, every_second, blocks_of_16,
+	blocks_of_100, few, all_but_two, random_1,  random_50,	  random_99,
 };
 
 static int fd;
@@ -163,7 +163,7 @@ static void let_go(void)
 	close(fd);
 }
 
-/* ---- ways of finding them ------------------------------------------------------------ */
+/* ---- ways of finding them ---- */
 
 static uint64_t stopped_clock(void)
 {
@@ -232,8 +232,9 @@ static void every_way_finds_the_same(void **state)
 			for (flags = 0; flags <= MMAPFS_OBSERVE_READY; flags++) {
 				got.count = 0;
 				install(&ways[w]);
-				assert_int_equal(mmapfs_ranges(map, whole, flags, collect,
-							       &got), 0);
+				assert_int_equal(
+					mmapfs_ranges(map, whole, flags, collect, &got),
+					0);
 				fake_sys_remove();
 				assert_same(&got, &want);
 			}
@@ -259,7 +260,11 @@ static void windows_and_ranges_cut_the_runs(void **state)
 		{ 100, 0, { 0, 0 }, 0, SIZE },
 		{ 100, 0, { page, page }, page, 3 * page },
 		{ 40 * page + 7, 100 * page, { 0, 0 }, 40 * page, 140 * page + 7 },
-		{ 40 * page + 7, 100 * page, { 99 * page, 0 }, 139 * page, 140 * page + 7 },
+		{ 40 * page + 7,
+		  100 * page,
+		  { 99 * page, 0 },
+		  139 * page,
+		  140 * page + 7 },
 		{ 40 * page, 100, { 0, 0 }, 40 * page, 40 * page + 100 },
 		{ 1000 * page, 1000 * page, { 0, 0 }, 1000 * page, SIZE },
 	};
@@ -277,8 +282,8 @@ static void windows_and_ranges_cut_the_runs(void **state)
 		for (w = 0; w < ARRAY_SIZE(ways); w++) {
 			got.count = 0;
 			install(&ways[w]);
-			assert_int_equal(mmapfs_ranges(map, rows[i].range, 0, collect, &got),
-					 0);
+			assert_int_equal(
+				mmapfs_ranges(map, rows[i].range, 0, collect, &got), 0);
 			/* An empty range asks only whether the file is answered. */
 			if (ways[w].cachestat && rows[i].end == 0)
 				assert_int_equal(got.count, 0);
@@ -318,7 +323,7 @@ static void callback_stops_the_walk(void **state)
 	let_go();
 }
 
-/* ---- the cost ------------------------------------------------------------------------ */
+/* ---- the cost ---- */
 
 /* What is read of a hole is in the page cache, but in no extent of data. */
 static void a_sparse_tebibyte_takes_few_calls(void **state)
@@ -340,8 +345,9 @@ static void a_sparse_tebibyte_takes_few_calls(void **state)
 
 		got.count = 0;
 		install(&ways[i]);
-		assert_int_equal(mmapfs_ranges(map, whole, MMAPFS_OBSERVE_READY, collect,
-					       &got), 0);
+		assert_int_equal(
+			mmapfs_ranges(map, whole, MMAPFS_OBSERVE_READY, collect, &got),
+			0);
 		calls = fake_sys_calls("cachestat") + fake_sys_calls("mincore");
 		assert_true(fake_sys_calls("mmap") <= 2 + 16);
 		fake_sys_remove();
@@ -380,7 +386,7 @@ static void an_empty_or_full_file_takes_two_calls(void **state)
 	}
 }
 
-/* ---- a kernel of the test's own, whose pages come and go while it is asked ------------ */
+/* ---- a kernel of the test's own, whose pages come and go while it is asked ---- */
 
 static unsigned char model[PAGES];
 static unsigned int model_calls;
@@ -456,7 +462,7 @@ static void a_changing_cache_is_told_only_as_it_was(void **state)
 	close(fd);
 }
 
-/* ---- what cannot be known, and failures ----------------------------------------------- */
+/* ---- what cannot be known, and failures ---- */
 
 static void the_unknown_is_enodata(void **state)
 {
@@ -485,7 +491,8 @@ static void the_unknown_is_enodata(void **state)
 
 static void stacked_filesystems_are_asked_by_mincore(void **state)
 {
-	static const enum mmapfs__fs_kind kinds[] = { MMAPFS__FS_OVERLAY, MMAPFS__FS_FUSE };
+	static const enum mmapfs__fs_kind kinds[] = { MMAPFS__FS_OVERLAY,
+						      MMAPFS__FS_FUSE };
 	static struct list got, want;
 	struct mmapfs_map *map;
 	unsigned char *vec;
@@ -517,14 +524,10 @@ static void errors_are_forwarded(void **state)
 		unsigned int skip;
 		int error, want;
 	} rows[] = {
-		{ "fstat", 0, -EIO, -EIO },
-		{ "cachestat", 1, -EIO, -EIO },
-		{ "cachestat", 2, -EIO, -EIO },
-		{ "mmap", 0, -ENOMEM, -ENOMEM },
-		{ "mmap", 1, -ENOMEM, -ENOMEM },
-		{ "mincore", 0, -ENOMEM, -ENOMEM },
-		{ "mincore", 1, -ENOMEM, -ENOMEM },
-		{ "mincore", 1, -EAGAIN, -ENOMEM },
+		{ "fstat", 0, -EIO, -EIO },	    { "cachestat", 1, -EIO, -EIO },
+		{ "cachestat", 2, -EIO, -EIO },	    { "mmap", 0, -ENOMEM, -ENOMEM },
+		{ "mmap", 1, -ENOMEM, -ENOMEM },    { "mincore", 0, -ENOMEM, -ENOMEM },
+		{ "mincore", 1, -ENOMEM, -ENOMEM }, { "mincore", 1, -EAGAIN, -ENOMEM },
 	};
 	static struct list got;
 	struct mmapfs_map *map;
@@ -537,7 +540,8 @@ static void errors_are_forwarded(void **state)
 		got.count = 0;
 		install(&ways[1]);
 		fake_sys_script(rows[i].call, rows[i].skip, 0, rows[i].error);
-		assert_int_equal(mmapfs_ranges(map, whole, 0, collect, &got), rows[i].want);
+		assert_int_equal(mmapfs_ranges(map, whole, 0, collect, &got),
+				 rows[i].want);
 		fake_sys_remove();
 		assert_int_equal(got.count, 0);
 	}
@@ -560,7 +564,8 @@ static void runs_beyond_4_gib_are_found(void **state)
 		hold_page(&held, first + i);
 	map = map_of(fd, 4 * GIB + 1, 0, MMAPFS_MAP_LAZY);
 	got.count = 0;
-	assert_int_equal(mmapfs_ranges(map, whole, MMAPFS_OBSERVE_READY, collect, &got), 0);
+	assert_int_equal(mmapfs_ranges(map, whole, MMAPFS_OBSERVE_READY, collect, &got),
+			 0);
 	assert_int_equal(got.count, 1);
 	assert_int_equal(got.at[0].begin, 3 * page - 1);
 	assert_int_equal(got.at[0].end, 73 * page - 1);

@@ -278,5 +278,6 @@ int main(void)
 			lock_over_the_mount_limit_returns_enomem_and_changes_nothing),
 	};
 
-	return cmocka_run_group_tests(tests, fs_setup, fs_teardown);
+	return cmocka_run_group_tests(tests, fs_setup, fs_teardown) +
+	       cmocka_run_group_tests(tests, fs_setup_no_handles, fs_teardown);
 }

@@ -15,7 +15,8 @@
 
 #define PAGES 256
 
-#define COUNTS (MMAPFS_RESIDENT | MMAPFS_OCCUPIED | MMAPFS_EVICTED | MMAPFS_RECENTLY_EVICTED)
+#define COUNTS                                                                           \
+	(MMAPFS_RESIDENT | MMAPFS_OCCUPIED | MMAPFS_EVICTED | MMAPFS_RECENTLY_EVICTED)
 #define ALL (COUNTS | MMAPFS_DIRTY | MMAPFS_WRITEBACK)
 
 static int fd;
@@ -377,7 +378,8 @@ static void kernel_hides_residency_from_others(void **state)
 		int flags;
 		int status;
 	} rows[] = {
-		{ O_RDONLY, MMAPFS_CONFIDENCE_UNKNOWN * 16 + MMAPFS_REASON_NO_PERMISSION },
+		{ O_RDONLY,
+		  MMAPFS_CONFIDENCE_UNKNOWN * 16 + MMAPFS_REASON_NO_PERMISSION },
 		{ O_RDWR, MMAPFS_CONFIDENCE_UPPER_BOUND * 16 },
 	};
 	size_t i;
@@ -414,8 +416,10 @@ static void filesystem_decides_what_can_be_known(void **state)
 		uint32_t magic;
 		uint32_t valid, method, reason;
 	} rows[] = {
-		{ 0x794c7630, MMAPFS_RESIDENT, MMAPFS_METHOD_MINCORE, MMAPFS_REASON_STACKED },
-		{ 0x65735546, MMAPFS_RESIDENT, MMAPFS_METHOD_MINCORE, MMAPFS_REASON_STACKED },
+		{ 0x794c7630, MMAPFS_RESIDENT, MMAPFS_METHOD_MINCORE,
+		  MMAPFS_REASON_STACKED },
+		{ 0x65735546, MMAPFS_RESIDENT, MMAPFS_METHOD_MINCORE,
+		  MMAPFS_REASON_STACKED },
 		{ 0x958458f6, 0, MMAPFS_METHOD_NONE, MMAPFS_REASON_HUGETLBFS },
 		{ 0x2fc12fc1, 0, MMAPFS_METHOD_NONE, MMAPFS_REASON_ZFS_ARC },
 		{ 0x01021994, COUNTS, MMAPFS_METHOD_CACHESTAT, MMAPFS_REASON_MEMORY_FS },
@@ -464,14 +468,11 @@ static void errors_are_forwarded(void **state)
 		unsigned int skip;
 		int error, want;
 	} rows[] = {
-		{ "fstat", 0, -EIO, -EIO },
-		{ "fstat", 1, -EIO, -EIO },
-		{ "cachestat", 0, -EBADF, -EBADF },
-		{ "cachestat", 1, -EIO, -EIO },
-		{ "mmap", 0, -ENOMEM, -ENOMEM },	/* the oracle */
-		{ "mmap", 1, -ENODEV, -ENODEV },	/* the view */
-		{ "mincore", 0, -ENOMEM, -ENOMEM },
-		{ "mincore", 1, -ENOMEM, -ENOMEM },
+		{ "fstat", 0, -EIO, -EIO },	    { "fstat", 1, -EIO, -EIO },
+		{ "cachestat", 0, -EBADF, -EBADF }, { "cachestat", 1, -EIO, -EIO },
+		{ "mmap", 0, -ENOMEM, -ENOMEM }, /* the oracle */
+		{ "mmap", 1, -ENODEV, -ENODEV }, /* the view */
+		{ "mincore", 0, -ENOMEM, -ENOMEM }, { "mincore", 1, -ENOMEM, -ENOMEM },
 		{ "mincore", 0, -EAGAIN, -ENOMEM },
 	};
 	struct mmapfs_map *map = map_of(fd, 0, 0, MMAPFS_MAP_LAZY);
@@ -626,7 +627,8 @@ static void pages_beyond_4_gib_are_counted(void **state)
 	close(big);
 }
 
-#define quarter_test(f) cmocka_unit_test_setup_teardown(f, quarter_setup, quarter_teardown)
+#define quarter_test(f)                                                                  \
+	cmocka_unit_test_setup_teardown(f, quarter_setup, quarter_teardown)
 
 int main(void)
 {

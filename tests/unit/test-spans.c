@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test-spans.c - sets of spans against a plain bitmap, and their invariant after each step. */
+/* test-spans.c - sets of spans against a plain bitmap, and their invariant after each
+ * step. */
 #include "spans.h"
 
 #include <setjmp.h>
@@ -41,18 +42,25 @@ static const struct {
 	{ "touching before melt", { { '+', 5, 9 }, { '+', 1, 5 } }, { { 1, 9 } } },
 	{ "apart stay apart", { { '+', 6, 9 }, { '+', 1, 5 } }, { { 1, 5 }, { 6, 9 } } },
 	{ "inside adds nothing", { { '+', 1, 9 }, { '+', 3, 4 } }, { { 1, 9 } } },
-	{ "bridge melts both", { { '+', 1, 3 }, { '+', 7, 9 }, { '+', 3, 7 } }, { { 1, 9 } } },
-	{ "cover swallows all", { { '+', 2, 3 }, { '+', 5, 6 }, { '+', 1, 9 } }, { { 1, 9 } } },
+	{ "bridge melts both",
+	  { { '+', 1, 3 }, { '+', 7, 9 }, { '+', 3, 7 } },
+	  { { 1, 9 } } },
+	{ "cover swallows all",
+	  { { '+', 2, 3 }, { '+', 5, 6 }, { '+', 1, 9 } },
+	  { { 1, 9 } } },
 	{ "remove from empty", { { '-', 1, 9 } }, { { 0, 0 } } },
 	{ "remove splits", { { '+', 1, 9 }, { '-', 3, 5 } }, { { 1, 3 }, { 5, 9 } } },
 	{ "remove head", { { '+', 1, 9 }, { '-', 0, 5 } }, { { 5, 9 } } },
 	{ "remove tail", { { '+', 1, 9 }, { '-', 5, 10 } }, { { 1, 5 } } },
 	{ "remove exactly", { { '+', 1, 9 }, { '-', 1, 9 } }, { { 0, 0 } } },
-	{ "remove touching changes nothing", { { '+', 3, 5 }, { '-', 5, 9 }, { '-', 1, 3 } },
+	{ "remove touching changes nothing",
+	  { { '+', 3, 5 }, { '-', 5, 9 }, { '-', 1, 3 } },
 	  { { 3, 5 } } },
-	{ "remove across two", { { '+', 1, 3 }, { '+', 5, 9 }, { '-', 2, 6 } },
+	{ "remove across two",
+	  { { '+', 1, 3 }, { '+', 5, 9 }, { '-', 2, 6 } },
 	  { { 1, 2 }, { 6, 9 } } },
-	{ "the ends of the world", { { '+', 0, UINT64_MAX }, { '-', 10, UINT64_MAX } },
+	{ "the ends of the world",
+	  { { '+', 0, UINT64_MAX }, { '-', 10, UINT64_MAX } },
 	  { { 0, 10 } } },
 };
 
@@ -66,14 +74,16 @@ static void each_case_gives_exactly_its_spans(void **state)
 
 		for (j = 0; j < ARRAY_SIZE(cases[i].steps) && cases[i].steps[j].op; j++) {
 			const struct step *s = &cases[i].steps[j];
-			int r = s->op == '+' ? mmapfs__spans_add(&spans, s->begin, s->end) :
-					       mmapfs__spans_remove(&spans, s->begin, s->end);
+			int r = s->op == '+'
+					? mmapfs__spans_add(&spans, s->begin, s->end)
+					: mmapfs__spans_remove(&spans, s->begin, s->end);
 
 			assert_int_equal(r, 0);
 			check(&spans);
 		}
 		for (j = 0; j < ARRAY_SIZE(cases[i].want) && cases[i].want[j].end; j++) {
-			if (j >= spans.count || spans.at[j].begin != cases[i].want[j].begin ||
+			if (j >= spans.count ||
+			    spans.at[j].begin != cases[i].want[j].begin ||
 			    spans.at[j].end != cases[i].want[j].end)
 				fail_msg("%s: span %zu is wrong", cases[i].name, j);
 		}

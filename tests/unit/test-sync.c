@@ -74,10 +74,14 @@ static void write_back_errors_stay_and_refusals_do_not(void **state)
 		{ MMAPFS_SYNC, MMAPFS_ACCESS_READ, "fdatasync", -EINTR, false },
 		{ MMAPFS_SYNC, MMAPFS_ACCESS_READ, "fdatasync", -EINVAL, false },
 		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -EIO, true },
-		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ENOSPC, true },
-		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ENOMEM, false },
-		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ESPIPE, false },
-		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ENOSYS, false },
+		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ENOSPC,
+		  true },
+		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ENOMEM,
+		  false },
+		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ESPIPE,
+		  false },
+		{ MMAPFS_SYNC_ASYNC, MMAPFS_ACCESS_READ, "sync_file_range", -ENOSYS,
+		  false },
 		{ MMAPFS_SYNC_INVALIDATE, MMAPFS_ACCESS_READ, "msync", -EBUSY, false },
 		{ MMAPFS_SYNC_INVALIDATE, MMAPFS_ACCESS_READ, "msync", -ENOMEM, false },
 		{ MMAPFS_SYNC_INVALIDATE, MMAPFS_ACCESS_READ, "msync", -EIO, false },
@@ -174,7 +178,7 @@ static void unknown_level_is_invalid(void **state)
 	help_file(pages(1));
 	map = help_map(MMAPFS_ACCESS_READ);
 	assert_int_equal(mmapfs_sync(map, WHOLE, (enum mmapfs_sync_level)3), -EINVAL);
-	assert_int_equal(mmapfs_sync(map, WHOLE, (enum mmapfs_sync_level)-1), -EINVAL);
+	assert_int_equal(mmapfs_sync(map, WHOLE, (enum mmapfs_sync_level) - 1), -EINVAL);
 	mmapfs_map_close(map);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test-window.c - views: lent, kept over small requests, moved, and smaller when space is short. */
+/* test-window.c - views: lent, kept over small requests, moved, and smaller when space is
+ * short. */
 #include "window.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ static struct mmapfs_map *open_sparse(uint64_t size, uint32_t access, uint32_t f
 	opts.flags = flags;
 	(void)scratch_file("sparse", 0);
 	assert_int_equal(truncate(scratch_path("sparse"), (off_t)size), 0);
-	assert_int_equal(mmapfs_map_open(AT_FDCWD, scratch_path("sparse"), &opts, &map), 0);
+	assert_int_equal(mmapfs_map_open(AT_FDCWD, scratch_path("sparse"), &opts, &map),
+			 0);
 	return map;
 }
 
@@ -68,7 +70,8 @@ static void private_map_and_readers_get_a_view_of_their_own(void **state)
 	static const struct {
 		uint32_t access;
 		int prot;
-	} rows[] = { { MMAPFS_ACCESS_COPY, PROT_NONE }, { MMAPFS_ACCESS_READ, PROT_READ } };
+	} rows[] = { { MMAPFS_ACCESS_COPY, PROT_NONE },
+		     { MMAPFS_ACCESS_READ, PROT_READ } };
 	size_t i;
 
 	(void)state;
@@ -97,7 +100,8 @@ static void many_small_requests_share_few_views(void **state)
 	(void)state;
 	mmapfs__window_init(&window, map, PROT_NONE);
 	for (at = 0; at < 1024 * GIB; at += GIB) {
-		assert_int_equal(mmapfs__window_at(&window, at, 16 * PAGE, &p, &length), 0);
+		assert_int_equal(mmapfs__window_at(&window, at, 16 * PAGE, &p, &length),
+				 0);
 		assert_int_equal(length, 16 * PAGE);
 	}
 	assert_int_equal(fake_sys_calls("mmap"), 16);

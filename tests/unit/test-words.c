@@ -68,7 +68,8 @@ static void size_is_parsed_exactly_or_refused(void **state)
 		int r = mmapfs_size_parse(sizes[i].text, &value);
 
 		if (r != sizes[i].r || value != (r ? UNTOUCHED : sizes[i].value))
-			fail_msg("\"%s\": %d, %llu", sizes[i].text ? sizes[i].text : "NULL", r,
+			fail_msg("\"%s\": %d, %llu",
+				 sizes[i].text ? sizes[i].text : "NULL", r,
 				 (unsigned long long)value);
 	}
 }
@@ -132,7 +133,8 @@ static void range_is_parsed_exactly_or_refused_and_written_back(void **state)
 		assert_int_equal(value.offset, ranges[i].value.offset);
 		assert_int_equal(value.length, ranges[i].value.length);
 		assert_ptr_equal(mmapfs_range_format(buf, value), buf);
-		assert_string_equal(buf, ranges[i].back ? ranges[i].back : ranges[i].text);
+		assert_string_equal(buf,
+				    ranges[i].back ? ranges[i].back : ranges[i].text);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test-worker.c - tasks run once each, the queue has its bound, and a stop loses nothing. */
+/* test-worker.c - tasks run once each, the queue has its bound, and a stop loses nothing.
+ */
 #include "worker.h"
 
 #include <errno.h>
