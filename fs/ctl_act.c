@@ -329,8 +329,9 @@ int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 	if (r < 0)
 		return r;
 	add_evicted(sums, &result);
-	/* On this path the kernel has a copy of its own, under the mount's inode. */
-	if (inode && fs->invalidate && atomic_load(&inode->data_path) == DATA_PATH_MAPPED)
+	/* The kernel may have a copy of its own, under the mount's inode: from the mapped path,
+	 * also after the last close, or from a readahead(2) by a client. */
+	if (inode && fs->invalidate)
 		fs->invalidate(fs->invalidate_ctx, inode, range.offset, range.length);
 	return 0;
 }

@@ -40,6 +40,7 @@ void log_to_syslog(void)
 }
 
 /* libfuse writes some lines in pieces. Its levels have the numbers of syslog. */
+__attribute__((format(printf, 2, 0)))
 static void from_libfuse(enum fuse_log_level level, const char *format, va_list args)
 {
 	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;

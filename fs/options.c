@@ -149,7 +149,7 @@ static const struct row rows[] = {
 	{ "data_path", "WORD", set_data_path,
 	  "auto, passthrough (or fail) or mapped; default auto" },
 	{ "stack_depth", "N", set_stack_depth,
-	  "2: the source is an overlayfs or FUSE mount itself; default 1" },
+	  "2: the source is an overlayfs or FUSE mount; default 1" },
 	{ "lock_limit", "SIZE", set_lock_limit,
 	  "bytes all files together may lock; default a quarter of RAM" },
 	{ "attr_timeout", "SECONDS", set_attr_timeout,
