@@ -16,7 +16,8 @@
 #include "file.h"
 
 #define FLAGS_KNOWN \
-	(MMAPFS_MAP_CREATE | MMAPFS_MAP_GROW | MMAPFS_MAP_LAZY | MMAPFS_MAP_NOFOLLOW)
+	(MMAPFS_MAP_CREATE | MMAPFS_MAP_GROW | MMAPFS_MAP_LAZY | MMAPFS_MAP_NOFOLLOW | \
+	 MMAPFS_MAP_NOATIME)
 
 #ifndef STATX_ATTR_DAX
 #define STATX_ATTR_DAX 0x00200000
@@ -367,12 +368,16 @@ static int open_file(int dirfd, const char *path, const struct mmapfs_map_opts *
 {
 	int flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	struct statx stx;
-	int fd;
+	int fd = -EPERM;
 
 	flags |= opts->access == MMAPFS_ACCESS_WRITE ? O_RDWR : O_RDONLY;
 	flags |= opts->flags & MMAPFS_MAP_CREATE ? O_CREAT : 0;
 	flags |= opts->flags & MMAPFS_MAP_NOFOLLOW ? O_NOFOLLOW : 0;
-	fd = mmapfs__sys->openat(dirfd, path, flags, (mode_t)opts->mode);
+	if (opts->flags & MMAPFS_MAP_NOATIME)
+		fd = mmapfs__sys->openat(dirfd, path, flags | O_NOATIME, (mode_t)opts->mode);
+	/* That is refused to all but the owner; the file can still be mapped. */
+	if (fd == -EPERM)
+		fd = mmapfs__sys->openat(dirfd, path, flags, (mode_t)opts->mode);
 	if (fd == -ENXIO &&
 	    mmapfs__sys->statx(dirfd, path, AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 &&
 	    S_ISSOCK(stx.stx_mode))
@@ -405,7 +410,7 @@ MMAPFS_PUBLIC int mmapfs_map_from_fd(int fd, const struct mmapfs_map_opts *opts,
 	r = copy_options(opts, &known);
 	if (r < 0)
 		return r;
-	if (known.flags & (MMAPFS_MAP_CREATE | MMAPFS_MAP_NOFOLLOW))
+	if (known.flags & (MMAPFS_MAP_CREATE | MMAPFS_MAP_NOFOLLOW | MMAPFS_MAP_NOATIME))
 		return -EINVAL;
 	flags = mmapfs__sys->fcntl(fd, F_GETFL, 0);
 	if (flags < 0)

@@ -72,6 +72,7 @@ enum mmapfs_map_flags {
 	MMAPFS_MAP_GROW = 1 << 1,     /* allocate the file up to the end of the window */
 	MMAPFS_MAP_LAZY = 1 << 2,     /* no addresses until something needs them */
 	MMAPFS_MAP_NOFOLLOW = 1 << 3, /* a symbolic link as last component is ELOOP */
+	MMAPFS_MAP_NOATIME = 1 << 4,  /* leave the access time alone, where that is allowed */
 };
 
 struct mmapfs_map_opts {
@@ -100,8 +101,8 @@ int mmapfs_map_open(int dirfd, const char *path, const struct mmapfs_map_opts *o
 
 /**
  * Map the open file @fd. On success the map owns @fd and closes it; on failure the caller
- * still does. The file position of @fd is never moved. CREATE and NOFOLLOW are -EINVAL.
- * Errors as mmapfs_map_open(); -EACCES when @fd was not opened for what `access` needs, or
+ * still does. The file position of @fd is never moved. CREATE, NOFOLLOW and NOATIME are
+ * -EINVAL. Errors as mmapfs_map_open(); -EACCES when @fd was not opened for what `access` needs, or
  * is to be written and was opened with O_APPEND; -EBADF for O_PATH.
  */
 int mmapfs_map_from_fd(int fd, const struct mmapfs_map_opts *opts, struct mmapfs_map **ret);

@@ -194,6 +194,21 @@ static void symbolic_link_is_followed_only_if_allowed(void **state)
 	mmapfs_map_close(map);
 }
 
+static void access_time_is_left_alone_where_that_is_allowed(void **state)
+{
+	struct mmapfs_map *map;
+
+	(void)state;
+	map = open_map(scratch_file("a", 10), 0, MMAPFS_MAP_NOATIME, 0, 0);
+	assert_true(fcntl(mmapfs_map_fd(map), F_GETFL) & O_NOATIME);
+	mmapfs_map_close(map);
+	fake_sys_script("openat", 0, 1, -EPERM);
+	map = open_map(scratch_path("a"), 0, MMAPFS_MAP_NOATIME, 0, 0);
+	assert_false(fcntl(mmapfs_map_fd(map), F_GETFL) & O_NOATIME);
+	mmapfs_map_close(map);
+	assert_int_equal(fake_sys_calls("openat"), 3);
+}
+
 static void created_file_is_allocated_to_the_end_of_the_window(void **state)
 {
 	struct mmapfs_map *map;
@@ -233,7 +248,7 @@ static void bad_options_are_refused_before_anything_is_opened(void **state)
 	(void)state;
 	assert_int_equal(mmapfs_map_open(AT_FDCWD, path, &zero, &map), -EINVAL);
 	assert_int_equal(try_open(path, 3, 0, 0, 0, &map), -EINVAL);
-	assert_int_equal(try_open(path, 0, 1u << 4, 0, 0, &map), -EINVAL);
+	assert_int_equal(try_open(path, 0, 1u << 31, 0, 0, &map), -EINVAL);
 	assert_int_equal(try_open(path, 0, MMAPFS_MAP_GROW, 0, 1, &map), -EACCES);
 	assert_int_equal(try_open(path, 2, MMAPFS_MAP_GROW, 0, 1, &map), -EACCES);
 	assert_int_equal(try_open(path, 0, 0, UINT64_MAX, 1, &map), -EOVERFLOW);
@@ -867,6 +882,7 @@ int main(void)
 		TEST(empty_window_opens_and_has_no_address),
 		TEST(what_cannot_be_mapped_is_refused_without_hanging),
 		TEST(symbolic_link_is_followed_only_if_allowed),
+		TEST(access_time_is_left_alone_where_that_is_allowed),
 		TEST(created_file_is_allocated_to_the_end_of_the_window),
 		TEST(grow_never_shortens),
 		TEST(bad_options_are_refused_before_anything_is_opened),
