@@ -52,6 +52,9 @@ const struct fuse_lowlevel_ops ops = {
 	.write = op_write,
 	.release = op_release,
 	.fsync = op_fsync,
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
+	.statx = op_statx,
+#endif
 	.opendir = op_opendir,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,

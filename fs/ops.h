@@ -18,6 +18,11 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
 
+/* ops_statx.c; answer_statx is a passthrough_statx_fn. */
+int answer_statx(struct passthrough *pt, fuse_ino_t ino, uint64_t fh, unsigned int mask,
+		 struct statx *ret, double *ret_timeout);
+void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi);
+
 /* ops_name.c */
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);

@@ -14,11 +14,21 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct statx;
+struct passthrough;
+
+/* Answer FUSE_STATX for node @ino; @fh is the open handle or 0. Returns 0 and how long the
+ * attributes may be kept, in seconds; or a negative errno. */
+typedef int (*passthrough_statx_fn)(struct passthrough *pt, fuse_ino_t ino, uint64_t fh,
+				    unsigned int mask, struct statx *ret,
+				    double *ret_timeout);
+
 struct passthrough {
 	struct fuse_session *session;
 	unsigned int stack_depth; /* 0: do not ask for passthrough */
 	bool privileged;	  /* has CAP_SYS_ADMIN, without which the kernel refuses */
 	atomic_bool active;	  /* negotiated; set during INIT, constant afterwards */
+	passthrough_statx_fn statx; /* called where libfuse does not know the request */
 	/* libfuse < 3.17: the INIT request seen, whose reply is to be completed */
 	uint64_t init_unique;
 	uint64_t offered; /* its flags, both words */

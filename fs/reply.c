@@ -14,17 +14,16 @@ void reply_result(fuse_req_t req, int r)
  * would take two files for hard links. So the others' numbers are moved aside, by a shift
  * that depends on the device and keeps the low bits readable.
  */
-static ino_t shown_ino(const struct fs *fs, const struct stat *st)
+ino_t shown_ino(const struct fs *fs, dev_t dev, ino_t ino)
 {
-	if (st->st_dev == fs->root_dev)
-		return st->st_ino;
-	return st->st_ino ^ ((uint64_t)(st->st_dev ^ fs->root_dev) * 0x9e3779b97f4a7c15u &
-			     0xffffff0000000000u);
+	if (dev == fs->root_dev)
+		return ino;
+	return ino ^ ((uint64_t)(dev ^ fs->root_dev) * 0x9e3779b97f4a7c15u & 0xffffff0000000000u);
 }
 
 /* Stores through a client's mapping change size and times without a word to anybody, so what
  * is open for writing is asked for again each time. */
-static double attr_timeout(const struct session *session, const struct inode *inode)
+double attr_timeout(const struct session *session, const struct inode *inode)
 {
 	return inode->writers ? 0 : session->options->attr_timeout;
 }
@@ -39,7 +38,7 @@ struct fuse_entry_param entry_of(const struct session *session, const struct ino
 		.entry_timeout = session->options->entry_timeout,
 	};
 
-	entry.attr.st_ino = shown_ino(&session->fs, st);
+	entry.attr.st_ino = shown_ino(&session->fs, st->st_dev, st->st_ino);
 	return entry;
 }
 

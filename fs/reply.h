@@ -23,6 +23,12 @@ void reply_attr(fuse_req_t req, int r, const struct inode *inode, const struct s
  * length, too little is ERANGE. */
 void reply_text(fuse_req_t req, int64_t r, const char *text, size_t size);
 
+/* The inode number that the mount shows for file @ino of device @dev. */
+ino_t shown_ino(const struct fs *fs, dev_t dev, ino_t ino);
+
+/* How long the kernel may keep the attributes of @inode, in seconds. */
+double attr_timeout(const struct session *session, const struct inode *inode);
+
 /* What the kernel is told of a file, also for readdirplus. */
 struct fuse_entry_param entry_of(const struct session *session, const struct inode *inode,
 				 const struct stat *st);

@@ -265,6 +265,7 @@ int session_run(const struct options *options, int ready_fd)
 		return EXIT_FAILURE;
 	}
 	umask(0);
+	session.passthrough.statx = answer_statx;
 	session.passthrough.privileged = creds_privileged();
 	session.passthrough.stack_depth =
 		options->data_path == PATH_MAPPED ? 0 : options->stack_depth;

@@ -31,11 +31,16 @@ static inline struct fs *req_fs(fuse_req_t req)
 }
 
 /* The kernel's name of an inode is its address, but for the root. */
-static inline struct inode *req_inode(fuse_req_t req, fuse_ino_t ino)
+static inline struct inode *node_inode(const struct session *session, fuse_ino_t ino)
 {
 	if (ino == FUSE_ROOT_ID)
-		return inode_root(req_fs(req)->inodes);
+		return inode_root(session->fs.inodes);
 	return (struct inode *)(uintptr_t)ino;
+}
+
+static inline struct inode *req_inode(fuse_req_t req, fuse_ino_t ino)
+{
+	return node_inode(req_session(req), ino);
 }
 
 #endif
