@@ -25,6 +25,22 @@ struct request {
 	char name[]; /* value follows its NUL */
 };
 
+struct creds_user req_user(fuse_req_t req, bool with_groups)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct creds_user user = { .uid = ctx->uid, .gid = ctx->gid };
+	int count;
+
+	if (!with_groups || user.uid == 0)
+		return user;
+	/* Counts them all, also those that did not fit; fails where the caller is gone. */
+	count = fuse_req_getgroups(req, CREDS_GROUPS_MAX, user.groups);
+	if (count > 0)
+		user.group_count = (unsigned int)count < CREDS_GROUPS_MAX ? (unsigned int)count
+									  : CREDS_GROUPS_MAX;
+	return user;
+}
+
 static bool interrupted(void *req)
 {
 	return fuse_req_interrupted(req);
@@ -53,11 +69,16 @@ static void reply_ioctl(fuse_req_t req, int r, const struct ctl_text *text)
 	free(out);
 }
 
+static struct ctl_caller caller_of(const struct request *request)
+{
+	return (struct ctl_caller){ .user = req_user(request->req, S_ISDIR(request->inode->type)),
+				    .interrupted = interrupted,
+				    .ctx = request->req };
+}
+
 static void run_get(const struct request *request)
 {
-	struct ctl_caller caller = { .uid = fuse_req_ctx(request->req)->uid,
-				     .interrupted = interrupted,
-				     .ctx = request->req };
+	struct ctl_caller caller = caller_of(request);
 	struct ctl_text text = { .limit = request->size };
 	int r = ctl_get(request->fs, request->inode, request->name, &caller, &text);
 
@@ -71,9 +92,7 @@ static void run_get(const struct request *request)
 
 static void run_set(const struct request *request)
 {
-	struct ctl_caller caller = { .uid = fuse_req_ctx(request->req)->uid,
-				     .interrupted = interrupted,
-				     .ctx = request->req };
+	struct ctl_caller caller = caller_of(request);
 	int r = ctl_set(request->fs, request->inode, request->name, request->value,
 			request->size, &caller);
 

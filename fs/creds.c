@@ -4,6 +4,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/fsuid.h>
@@ -42,10 +43,14 @@ static const uint64_t role_capabilities[] = {
 };
 
 static bool privileged;
-static uint64_t permitted; /* what was kept; constant after start */
+static uint64_t permitted; /* what was kept; constant after start, as are: */
+static gid_t own_groups[CREDS_GROUPS_MAX];
+static unsigned int own_group_count;
 
 int creds_drop_unneeded(void)
 {
+	int groups;
+
 	capng_get_caps_process();
 	privileged = geteuid() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETUID) &&
 		     capng_have_capability(CAPNG_EFFECTIVE, CAP_SETGID) &&
@@ -56,6 +61,8 @@ int creds_drop_unneeded(void)
 		if (capng_have_capability(CAPNG_PERMITTED, needed[i]))
 			permitted |= CAP_BIT(needed[i]);
 	}
+	groups = getgroups(CREDS_GROUPS_MAX, own_groups);
+	own_group_count = groups > 0 ? (unsigned int)groups : 0;
 	capng_clear(CAPNG_SELECT_CAPS);
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		if (permitted & CAP_BIT(needed[i]))
@@ -105,6 +112,26 @@ struct creds creds_enter(enum creds_role role, uid_t uid, gid_t gid)
 	return creds;
 }
 
+/* Of this thread alone: libc's setgroups would change all of them. */
+static void set_groups(unsigned int count, const gid_t *groups)
+{
+	(void)syscall(SYS_setgroups, (size_t)count, groups);
+}
+
+struct creds creds_enter_user(const struct creds_user *user)
+{
+	struct creds creds = { .entered = false };
+
+	if (!privileged || user->uid == 0)
+		return creds;
+	creds = (struct creds){ .entered = true, .groups = true };
+	set_groups(user->group_count, user->groups);
+	(void)setfsgid(user->gid);
+	(void)setfsuid(user->uid);
+	set_effective(0);
+	return creds;
+}
+
 void creds_leave(struct creds *creds)
 {
 	if (!creds->entered)
@@ -113,7 +140,9 @@ void creds_leave(struct creds *creds)
 	(void)setfsuid(0);
 	(void)setfsgid(0);
 	set_effective(permitted);
-	creds->entered = false;
+	if (creds->groups)
+		set_groups(own_group_count, own_groups);
+	*creds = (struct creds){ .entered = false };
 }
 
 void creds_umask(mode_t mask)
@@ -126,23 +155,30 @@ void creds_umask(mode_t mask)
 	(void)umask(mask);
 }
 
-static bool mode_allows_write(const struct stat *st, uid_t uid, gid_t gid,
-			      const gid_t *groups, int group_count)
+/* Without ACLs, for where the kernel will not tell: its answer for a read-only filesystem is
+ * that, whoever asks. */
+static bool mode_allows_write(const struct stat *st, const struct creds_user *user)
 {
-	bool member = gid == st->st_gid;
+	bool member = user->gid == st->st_gid;
 
-	if (uid == 0 || uid == st->st_uid)
+	if (user->uid == 0 || user->uid == st->st_uid)
 		return true;
-	for (int i = 0; i < group_count && !member; i++)
-		member = groups[i] == st->st_gid;
+	for (unsigned int i = 0; i < user->group_count && !member; i++)
+		member = user->groups[i] == st->st_gid;
 	return st->st_mode & (member ? S_IWGRP : S_IWOTH);
 }
 
-int creds_may_write(int fd, uid_t uid, gid_t gid, const gid_t *groups, int group_count)
+int creds_may_write(int fd, const struct creds_user *user)
 {
+	_cleanup_creds_ struct creds creds = creds_enter_user(user);
 	struct stat st;
 
+	/* The system call itself: glibc 2.36 imitates AT_EACCESS by the mode bits. */
+	if (syscall(SYS_faccessat2, fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) == 0)
+		return 0;
+	if (errno != EROFS && errno != ENOSYS)
+		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return mode_allows_write(&st, uid, gid, groups, group_count) ? 0 : -EACCES;
+	return mode_allows_write(&st, user) ? 0 : -EACCES;
 }

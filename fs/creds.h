@@ -28,9 +28,20 @@ enum creds_role {
 	CREDS_BACKING,
 };
 
+/* Somebody, as permissions see them. Of more groups than fit the rest is left out, which can
+ * only deny. All zeros is root. */
+#define CREDS_GROUPS_MAX 256
+struct creds_user {
+	uid_t uid;
+	gid_t gid;
+	unsigned int group_count;
+	gid_t groups[CREDS_GROUPS_MAX];
+};
+
 /* Restored by creds_leave(), which must come in the same thread. */
 struct creds {
 	bool entered;
+	bool groups; /* the supplementary groups were changed too */
 };
 #define _cleanup_creds_ __attribute__((cleanup(creds_leave), unused))
 
@@ -45,11 +56,17 @@ bool creds_privileged(void);
 struct creds creds_enter(enum creds_role role, uid_t uid, gid_t gid);
 void creds_leave(struct creds *creds);
 
+/*
+ * Be @user for a moment, with their groups and without any capability: for what the kernel
+ * has not checked on their behalf, such as walking a tree for them. Nothing for root.
+ */
+struct creds creds_enter_user(const struct creds_user *user);
+
 /* Set this thread's umask; other threads keep theirs. */
 void creds_umask(mode_t umask);
 
-/* May @uid, @gid and @groups write the file @fd (O_PATH will do), whether or not the mount is
- * read-only? Returns 0 or -EACCES. */
-int creds_may_write(int fd, uid_t uid, gid_t gid, const gid_t *groups, int group_count);
+/* May @user write the file @fd (O_PATH will do), whether or not its filesystem is mounted
+ * read-only? Returns 0, -EACCES or -EPERM (immutable). */
+int creds_may_write(int fd, const struct creds_user *user);
 
 #endif

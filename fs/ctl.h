@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "creds.h"
 #include "fs.h"
 
 /* A growing text. `data` is malloc'ed; not NUL-terminated for the outside. */
@@ -28,7 +29,7 @@ __attribute__((format(printf, 2, 3))) int ctl_text_printf(struct ctl_text *text,
 void ctl_text_free(struct ctl_text *text);
 
 struct ctl_caller {
-	uid_t uid;
+	struct creds_user user; /* groups count only for work on trees */
 	/* Asked between pieces of work: true ends it with -EINTR. May be NULL. */
 	bool (*interrupted)(void *ctx);
 	void *ctx;

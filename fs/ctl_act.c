@@ -107,6 +107,7 @@ static int advise_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *m
 int ctl_set_advise(struct ctl_request *rq)
 {
 	struct advising advising;
+	struct ctl_tree tree;
 	int r = parse_advice(rq, &advising);
 
 	if (r < 0)
@@ -114,8 +115,9 @@ int ctl_set_advise(struct ctl_request *rq)
 	if (S_ISDIR(rq->inode->type)) {
 		if (advising.range.offset || advising.range.length)
 			return -EINVAL;
-		r = ctl_each_map(rq->inode, &rq->stop, access_for(advising.advice),
-				 advise_tree_file, &advising, NULL);
+		tree = ctl_request_tree(rq, true);
+		r = ctl_each_map(&tree, access_for(advising.advice), advise_tree_file,
+				 &advising, NULL);
 	} else {
 		r = advise_file(rq->fs, rq->inode, &advising);
 	}
@@ -229,6 +231,7 @@ int ctl_set_sync(struct ctl_request *rq)
 {
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
 	struct syncing syncing;
+	struct ctl_tree tree;
 	int r = parse_sync(rq, &syncing);
 
 	if (r < 0)
@@ -236,8 +239,8 @@ int ctl_set_sync(struct ctl_request *rq)
 	if (S_ISDIR(rq->inode->type)) {
 		if (syncing.range.offset || syncing.range.length)
 			return -EINVAL;
-		return ctl_each_map(rq->inode, &rq->stop, MMAPFS_ACCESS_READ,
-				    sync_tree_file, &syncing, NULL);
+		tree = ctl_request_tree(rq, true);
+		return ctl_each_map(&tree, MMAPFS_ACCESS_READ, sync_tree_file, &syncing, NULL);
 	}
 	r = region_open_map(rq->fs, rq->inode, MMAPFS_ACCESS_READ, &map);
 	return r < 0 ? r : ctl_sync_map(rq->inode, map, syncing.range, syncing.level);
@@ -252,14 +255,14 @@ static int may_lock(struct ctl_request *rq)
 	struct stat st;
 	int r;
 
-	if (rq->caller->uid == 0 || rq->caller->uid == rq->fs->owner)
+	if (rq->caller->user.uid == 0 || rq->caller->user.uid == rq->fs->owner)
 		return 0;
 	r = inode_path_fd(rq->fs->inodes, rq->inode, &fd);
 	if (r < 0)
 		return r;
 	if (fstat(fd.fd, &st) < 0)
 		return -errno;
-	return st.st_uid == rq->caller->uid ? 0 : -EPERM;
+	return st.st_uid == rq->caller->user.uid ? 0 : -EPERM;
 }
 
 int ctl_set_lock(struct ctl_request *rq)

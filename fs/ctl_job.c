@@ -22,6 +22,7 @@ struct task {
 	struct inode *inode; /* one reference, which keeps the region too */
 	struct region *region;
 	struct job *job;
+	struct creds_user user; /* on whose behalf a tree is walked */
 	struct mmapfs_range range;
 	uint32_t flags; /* of an evict */
 	int (*work)(struct task *task);
@@ -121,6 +122,7 @@ static int job_start(struct ctl_request *rq, enum job_kind kind,
 			       .inode = rq->inode,
 			       .region = region,
 			       .job = &region->jobs[kind],
+			       .user = rq->caller->user,
 			       .range = range,
 			       .flags = flags,
 			       .work = work };
@@ -265,12 +267,12 @@ static int warm_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *map
 static int warm_tree(struct task *task)
 {
 	const struct ctl_stop stop = stop_of(task);
-	int r = ctl_walk(task->inode, &stop, add_size, task, NULL);
+	const struct ctl_tree tree = { task->inode, &stop, &task->user, true };
+	int r = ctl_walk(&tree, add_size, task, NULL);
 
 	if (r < 0)
 		return r;
-	r = ctl_each_map(task->inode, &stop, MMAPFS_ACCESS_READ, warm_tree_file, task,
-			 NULL);
+	r = ctl_each_map(&tree, MMAPFS_ACCESS_READ, warm_tree_file, task, NULL);
 	if (r != task->error)
 		task->error_offset = 0; /* the first error was another file's */
 	return r;
@@ -313,13 +315,13 @@ static int evict_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *ma
 static int evict_tree(struct task *task)
 {
 	const struct ctl_stop stop = stop_of(task);
+	const struct ctl_tree tree = { task->inode, &stop, &task->user, true };
 	uint64_t unopened = 0;
-	int r = ctl_walk(task->inode, &stop, add_size, task, NULL);
+	int r = ctl_walk(&tree, add_size, task, NULL);
 
 	task->sums = (struct evict_sums){ .any = true, .exact = true };
 	if (r >= 0)
-		r = ctl_each_map(task->inode, &stop, MMAPFS_ACCESS_READ, evict_tree_file,
-				 task, &unopened);
+		r = ctl_each_map(&tree, MMAPFS_ACCESS_READ, evict_tree_file, task, &unopened);
 	task->sums.files += unopened;
 	task->sums.unknown_files += unopened;
 	SCOPE_LOCK(&task->region->mutex);

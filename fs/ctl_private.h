@@ -40,6 +40,15 @@ struct ctl_stop {
 /* -EINTR when the work is to end, else 0. */
 int ctl_stopped(const struct ctl_stop *stop);
 
+/* A tree, and on whose behalf it is walked. The kernel checked what they may do with the
+ * directory at its top; what lies below is seen with their rights only. */
+struct ctl_tree {
+	struct inode *dir;
+	const struct ctl_stop *stop;
+	const struct creds_user *user;
+	bool change; /* only what they may also write */
+};
+
 struct ctl_request {
 	struct fs *fs;
 	struct inode *inode;
@@ -169,28 +178,32 @@ typedef int (*ctl_walk_fn)(void *ctx, int dir_fd, const char *name,
 			   const struct stat *st);
 
 /*
- * Call @fn for every regular file below @dir, each file once whatever its names. Follows
+ * Call @fn for every regular file of @tree, each file once whatever its names. Follows
  * no symbolic link. Needs two descriptors and a few more bytes than the paths of the
  * directories not yet visited, however deep the tree. Directories that cannot be read are
  * counted in @ret_unread (may be NULL); what vanishes meanwhile is passed over. Errors:
  * -EINTR; -EOVERFLOW when the tree is too large to be remembered; what @fn returned.
  */
-int ctl_walk(struct inode *dir, const struct ctl_stop *stop, ctl_walk_fn fn, void *ctx,
-	     uint64_t *ret_unread);
+int ctl_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx, uint64_t *ret_unread);
 
-/* Open what the walk found. -ESTALE when there is another file of that name by now. */
-int ctl_walk_open(int dir_fd, const char *name, const struct stat *st, int flags);
+/* Open what the walk found. -ESTALE when there is another file of that name by now;
+ * -EACCES where the tree's user is not allowed to. */
+int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
+		  const struct stat *st, int flags);
+
+/* The tree below rq->inode, for who asked. */
+struct ctl_tree ctl_request_tree(const struct ctl_request *rq, bool change);
 
 /* Sum up the tree below rq->inode. @measure: false counts only sizes and locks. */
 int ctl_tree_figures(struct ctl_request *rq, bool measure, struct ctl_figures *ret);
 
-/* Call @fn with a lazy map of each file below @dir that can be opened, and its inode if
+/* Call @fn with a lazy map of each file of @tree that can be opened, and its inode if
  * the table has it (else NULL). @fn's errors do not end the walk: the first is returned.
  */
 typedef int (*ctl_map_fn)(void *ctx, struct inode *inode, struct mmapfs_map *map,
 			  const struct stat *st);
 
-int ctl_each_map(struct inode *dir, const struct ctl_stop *stop, uint32_t access,
-		 ctl_map_fn fn, void *ctx, uint64_t *ret_unopened);
+int ctl_each_map(const struct ctl_tree *tree, uint32_t access, ctl_map_fn fn, void *ctx,
+		 uint64_t *ret_unopened);
 
 #endif

@@ -38,7 +38,7 @@ struct seen {
 };
 
 struct walk {
-	const struct ctl_stop *stop;
+	const struct ctl_tree *tree;
 	ctl_walk_fn fn;
 	void *ctx;
 	int root_fd;
@@ -144,8 +144,9 @@ static struct pending *todo_pop(struct walk *walk)
 }
 
 /* Open the directory @path below @root_fd, following no symbolic link. Cuts up @path. */
-static int open_below(int root_fd, char *path)
+static int open_below(const struct creds_user *user, int root_fd, char *path)
 {
+	_cleanup_creds_ struct creds creds = creds_enter_user(user);
 	const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	_cleanup_close_ int at = -1;
 	char *save = NULL, *name;
@@ -176,6 +177,14 @@ static int visit_file(struct walk *walk, int dir_fd, const char *name,
 	return walk->fn(walk->ctx, dir_fd, name, st);
 }
 
+static int stat_as(const struct creds_user *user, int dir_fd, const char *name,
+		   struct stat *ret)
+{
+	_cleanup_creds_ struct creds creds = creds_enter_user(user);
+
+	return fstatat(dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
 static int visit_entry(struct walk *walk, int dir_fd, const char *path, const char *name)
 {
 	struct stat st;
@@ -183,11 +192,12 @@ static int visit_entry(struct walk *walk, int dir_fd, const char *path, const ch
 
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return 0;
-	r = ctl_stopped(walk->stop);
+	r = ctl_stopped(walk->tree->stop);
 	if (r < 0)
 		return r;
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != ENOENT)
+	r = stat_as(walk->tree->user, dir_fd, name, &st);
+	if (r < 0) {
+		if (r != -ENOENT)
 			walk->unread++;
 		return 0;
 	}
@@ -223,7 +233,7 @@ static int visit_dir(struct walk *walk, const char *path)
 
 	if (!parts)
 		return -ENOMEM;
-	fd = open_below(walk->root_fd, parts);
+	fd = open_below(walk->tree->user, walk->root_fd, parts);
 	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
 		return 0; /* gone since it was found */
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
@@ -240,12 +250,11 @@ static int visit_dir(struct walk *walk, const char *path)
 	return visit_entries(walk, dir, path);
 }
 
-int ctl_walk(struct inode *inode, const struct ctl_stop *stop, ctl_walk_fn fn, void *ctx,
-	     uint64_t *ret_unread)
+int ctl_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx, uint64_t *ret_unread)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	_cleanup_close_ int root_fd = inode_open(stop->fs->inodes, inode, flags);
-	struct walk walk = { .stop = stop, .fn = fn, .ctx = ctx, .root_fd = root_fd };
+	_cleanup_close_ int root_fd = inode_open(tree->stop->fs->inodes, tree->dir, flags);
+	struct walk walk = { .tree = tree, .fn = fn, .ctx = ctx, .root_fd = root_fd };
 	struct pending *pending;
 	int r;
 
@@ -264,26 +273,41 @@ int ctl_walk(struct inode *inode, const struct ctl_stop *stop, ctl_walk_fn fn, v
 	return r;
 }
 
-int ctl_walk_open(int dir_fd, const char *name, const struct stat *st, int flags)
+static int open_as(const struct creds_user *user, int dir_fd, const char *name, int flags)
 {
-	_cleanup_close_ int fd = -1;
-	struct stat now;
+	_cleanup_creds_ struct creds creds = creds_enter_user(user);
+	int fd = -1;
 
 	flags |= O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-	fd = openat(dir_fd, name, flags | (flags & O_PATH ? 0 : O_NOATIME));
-	if (fd < 0 && errno == EPERM)
+	if (!(flags & O_PATH))
+		fd = openat(dir_fd, name, flags | O_NOATIME);
+	/* Only owners may leave the access time alone. */
+	if (fd < 0 && (flags & O_PATH || errno == EPERM))
 		fd = openat(dir_fd, name, flags);
-	if (fd < 0 || fstat(fd, &now) < 0)
+	return fd < 0 ? -errno : fd;
+}
+
+int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
+		  const struct stat *st, int flags)
+{
+	_cleanup_close_ int fd = open_as(tree->user, dir_fd, name, flags);
+	struct stat now;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &now) < 0)
 		return -errno;
 	if (now.st_dev != st->st_dev || now.st_ino != st->st_ino || !S_ISREG(now.st_mode))
 		return -ESTALE;
-	return steal_fd(&fd);
+	r = tree->change ? creds_may_write(fd, tree->user) : 0;
+	return r < 0 ? r : steal_fd(&fd);
 }
 
 /* ---- a map of each file ---- */
 
 struct each_map {
-	const struct ctl_stop *stop;
+	const struct ctl_tree *tree;
 	uint32_t access;
 	ctl_map_fn fn;
 	void *ctx;
@@ -294,12 +318,12 @@ struct each_map {
 static int each_map_file(void *ctx, int dir_fd, const char *name, const struct stat *st)
 {
 	struct each_map *each = ctx;
-	struct inode_table *table = each->stop->fs->inodes;
+	struct inode_table *table = each->tree->stop->fs->inodes;
 	struct mmapfs_map *map = NULL;
 	struct inode *inode;
 	int fd, r;
 
-	fd = ctl_walk_open(dir_fd, name, st,
+	fd = ctl_walk_open(each->tree, dir_fd, name, st,
 			   each->access == MMAPFS_ACCESS_WRITE ? O_RDWR : O_RDONLY);
 	if (fd == -ENOENT || fd == -ESTALE || fd == -ELOOP)
 		return 0; /* gone since it was found */
@@ -318,15 +342,15 @@ static int each_map_file(void *ctx, int dir_fd, const char *name, const struct s
 		each->first_error = r;
 	mmapfs_map_close(map);
 	inode_unref(table, inode, 1);
-	return ctl_stopped(each->stop);
+	return ctl_stopped(each->tree->stop);
 }
 
-int ctl_each_map(struct inode *dir, const struct ctl_stop *stop, uint32_t access,
-		 ctl_map_fn fn, void *ctx, uint64_t *ret_unopened)
+int ctl_each_map(const struct ctl_tree *tree, uint32_t access, ctl_map_fn fn, void *ctx,
+		 uint64_t *ret_unopened)
 {
-	struct each_map each = { .stop = stop, .access = access, .fn = fn, .ctx = ctx };
+	struct each_map each = { .tree = tree, .access = access, .fn = fn, .ctx = ctx };
 	uint64_t unread = 0;
-	int r = ctl_walk(dir, stop, each_map_file, &each, &unread);
+	int r = ctl_walk(tree, each_map_file, &each, &unread);
 
 	if (ret_unopened)
 		*ret_unopened = each.unopened + unread;
@@ -338,7 +362,7 @@ int ctl_each_map(struct inode *dir, const struct ctl_stop *stop, uint32_t access
 /* ---- sums ---- */
 
 struct sum {
-	struct ctl_request *rq;
+	const struct ctl_tree *tree;
 	struct ctl_figures *figures;
 	bool measure;
 };
@@ -386,7 +410,7 @@ static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *
 {
 	struct sum *sum = ctx;
 	struct ctl_figures *figures = sum->figures;
-	struct inode_table *table = sum->rq->fs->inodes;
+	struct inode_table *table = sum->tree->stop->fs->inodes;
 	struct inode *inode;
 	int fd;
 
@@ -394,7 +418,7 @@ static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *
 		figures->files++; /* nothing of it can be anywhere */
 		return 0;
 	}
-	fd = ctl_walk_open(dir_fd, name, st, sum->measure ? O_RDONLY : O_PATH);
+	fd = ctl_walk_open(sum->tree, dir_fd, name, st, sum->measure ? O_RDONLY : O_PATH);
 	if (fd == -ENOENT || fd == -ESTALE || fd == -ELOOP)
 		return 0; /* gone since it was found */
 	if (fd == -EMFILE || fd == -ENFILE)
@@ -418,13 +442,19 @@ static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *
 	return 0;
 }
 
+struct ctl_tree ctl_request_tree(const struct ctl_request *rq, bool change)
+{
+	return (struct ctl_tree){ rq->inode, &rq->stop, &rq->caller->user, change };
+}
+
 int ctl_tree_figures(struct ctl_request *rq, bool measure, struct ctl_figures *ret)
 {
+	const struct ctl_tree tree = ctl_request_tree(rq, false);
 	struct ctl_figures figures = { 0 };
-	struct sum sum = { rq, &figures, measure };
+	struct sum sum = { &tree, &figures, measure };
 	int r;
 
-	r = ctl_walk(rq->inode, &rq->stop, sum_file, &sum, &figures.unread_dirs);
+	r = ctl_walk(&tree, sum_file, &sum, &figures.unread_dirs);
 	if (r < 0)
 		return r;
 	if (figures.measured && figures.measured == figures.unknown_files)

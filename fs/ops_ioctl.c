@@ -22,17 +22,10 @@
 static int may_write(fuse_req_t req, struct inode *inode)
 {
 	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	gid_t groups[256];
-	int count = fuse_req_getgroups(req, (int)(sizeof(groups) / sizeof(*groups)), groups);
+	const struct creds_user user = req_user(req, true);
 	int r = inode_path_fd(req_fs(req)->inodes, inode, &fd);
 
-	if (r < 0)
-		return r;
-	/* More groups than fit, or no /proc: judge by the primary one alone. */
-	if (count < 0 || count > (int)(sizeof(groups) / sizeof(*groups)))
-		count = 0;
-	return creds_may_write(fd.fd, ctx->uid, ctx->gid, groups, count);
+	return r < 0 ? r : creds_may_write(fd.fd, &user);
 }
 
 static bool well_formed(const struct mmapfs_control *control)

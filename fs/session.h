@@ -3,6 +3,7 @@
 #ifndef MMAPFS_FS_SESSION_H
 #define MMAPFS_FS_SESSION_H
 
+#include "creds.h"
 #include "fs.h"
 #include "options.h"
 #include "passthrough.h"
@@ -42,5 +43,8 @@ static inline struct inode *req_inode(fuse_req_t req, fuse_ino_t ino)
 {
 	return node_inode(req_session(req), ino);
 }
+
+/* Who asks. @with_groups: also their supplementary groups, which costs reading /proc. */
+struct creds_user req_user(fuse_req_t req, bool with_groups);
 
 #endif

@@ -961,7 +961,7 @@ static void lock_is_for_root_the_mounts_owner_and_the_files_owner(void **state)
 	(void)state;
 	assert_int_equal(chown(scratch_path("owned"), 4321, 4321), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		who.uid = cases[i].uid;
+		who.user.uid = cases[i].uid;
 		assert_int_equal(ctl_set(&fs, inode, full("lock"), "on", 2, &who),
 				 cases[i].result);
 		assert_int_equal(ctl_set(&fs, inode, full("lock"), "off", 3, &who),
