@@ -3,9 +3,29 @@
 #include "reply.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* Once per mount: the limit that was met is not one the caller could see. */
+static void report_descriptors(const struct fs *fs)
+{
+	static atomic_bool reported;
+
+	if (atomic_exchange(&reported, true))
+		return;
+	log_line(LOG_WARNING, "out of file descriptors (ulimit -n %ld, %" PRIu64
+			      " of them for inodes, because this source has no file handles "
+			      "for us)",
+		 sysconf(_SC_OPEN_MAX), inode_descriptors(fs->inodes));
+}
 
 void reply_result(fuse_req_t req, int r)
 {
+	if (r == -EMFILE)
+		report_descriptors(req_fs(req));
 	(void)fuse_reply_err(req, r < 0 ? -r : 0);
 }
 
