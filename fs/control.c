@@ -79,7 +79,9 @@ static struct ctl_caller caller_of(const struct request *request)
 static void run_get(const struct request *request)
 {
 	struct ctl_caller caller = caller_of(request);
-	struct ctl_text text = { .limit = request->size };
+	/* Through the ioctl a list is cut to what fits; an attribute's reader can come again
+	 * with more room, so there it is cut only to what any attribute may hold. */
+	struct ctl_text text = { .limit = request->door == CONTROL_IOCTL ? request->size : 0 };
 	int r = ctl_get(request->fs, request->inode, request->name, &caller, &text);
 
 	if (request->door == CONTROL_IOCTL)

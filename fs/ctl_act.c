@@ -76,15 +76,6 @@ static bool is_state(const struct advising *advising)
 	return mmapfs_advice_kinds(advising->advice) & MMAPFS_ADVICE_STATE;
 }
 
-static int remember(struct inode *inode, const struct advising *advising)
-{
-	struct region *region = region_of(inode);
-
-	if (!region)
-		return -ENOMEM;
-	return region_remember_advice(region, advising->range, advising->advice);
-}
-
 static int advise_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *map,
 			    const struct stat *st)
 {
@@ -93,15 +84,16 @@ static int advise_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *m
 	int r;
 
 	(void)st;
-	/* State holds for files that the mount knows; the others have no mapping to
-	 * advise. */
+	/* Files that the mount does not know yet inherit it when they are looked up. */
 	if (is_state(advising) && !inode)
 		return 0;
 	if (inode && access_for(advising->advice) == MMAPFS_ACCESS_READ)
 		view = view_peek(inode);
 	r = mmapfs_advise(view ? view_map(view) : map, advising->range, advising->advice,
 			  0);
-	return r < 0 || !is_state(advising) ? r : remember(inode, advising);
+	return r < 0 || !is_state(advising)
+		       ? r
+		       : region_remember_advice(inode, advising->range, advising->advice);
 }
 
 int ctl_set_advise(struct ctl_request *rq)
@@ -121,20 +113,20 @@ int ctl_set_advise(struct ctl_request *rq)
 	} else {
 		r = advise_file(rq->fs, rq->inode, &advising);
 	}
-	return r < 0 || !is_state(&advising) ? r : remember(rq->inode, &advising);
+	return r < 0 || !is_state(&advising)
+		       ? r
+		       : region_remember_advice(rq->inode, advising.range, advising.advice);
 }
 
 int ctl_get_advise(struct ctl_request *rq, struct ctl_text *ret)
 {
 	struct region *region = region_peek(rq->inode);
 	char word[MMAPFS_WORD_MAX];
-	int r;
+	int r = ctl_text_printf(ret, "%s", mmapfs_advice_name(region_advice(rq->inode)));
 
-	if (!region)
-		return ctl_text_printf(ret, "%s",
-				       mmapfs_advice_name(MMAPFS_ADVICE_NORMAL));
+	if (r < 0 || !region)
+		return r;
 	SCOPE_LOCK(&region->mutex);
-	r = ctl_text_printf(ret, "%s", mmapfs_advice_name(region->advice));
 	for (unsigned int i = 0; r >= 0 && i < region->part_count; i++)
 		r = ctl_text_printf(ret, "\n%s %s",
 				    mmapfs_advice_name(region->parts[i].advice),
@@ -318,6 +310,22 @@ static void add_evicted(struct evict_sums *sums, const struct mmapfs_evict_resul
 		sums->stayed[i] += result->stayed[i];
 }
 
+/*
+ * The kernel does not mark the last folio of a file as locked when it reaches beyond the
+ * end, though a locked mapping keeps it all the same: it then shows as mapped.
+ */
+static void count_own_locks(struct inode *inode, struct mmapfs_range range,
+			    struct mmapfs_evict_result *result)
+{
+	uint64_t ours = region_locked(inode, range.offset, range_end(range)) / ctl_page_size();
+	uint64_t *locked = &result->stayed[MMAPFS_STAY_LOCKED];
+	uint64_t *mapped = &result->stayed[MMAPFS_STAY_MAPPED];
+	uint64_t moved = ours > *locked ? u64_min(ours - *locked, *mapped) : 0;
+
+	*locked += moved;
+	*mapped -= moved;
+}
+
 int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 		  struct mmapfs_range range, uint32_t flags, struct evict_sums *sums)
 {
@@ -331,6 +339,8 @@ int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 		take_sync_error(inode, map);
 	if (r < 0)
 		return r;
+	if (inode)
+		count_own_locks(inode, range, &result);
 	add_evicted(sums, &result);
 	/* The kernel may have a copy of its own, under the mount's inode: from the mapped path,
 	 * also after the last close, or from a readahead(2) by a client. */

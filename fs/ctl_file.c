@@ -166,21 +166,11 @@ static const char *data_path_name(struct inode *inode)
 	}
 }
 
-static enum mmapfs_advice advice_of(struct inode *inode)
-{
-	struct region *region = region_peek(inode);
-
-	if (!region)
-		return MMAPFS_ADVICE_NORMAL;
-	SCOPE_LOCK(&region->mutex);
-	return region->advice;
-}
-
 static int print_file(struct inode *inode, const struct ctl_figures *figures,
 		      struct ctl_text *ret)
 {
 	return ctl_text_printf(ret, "\nadvice=%s\ndata_path=%s\nmethod=%s\nconfidence=%s",
-			       mmapfs_advice_name(advice_of(inode)),
+			       mmapfs_advice_name(region_advice(inode)),
 			       data_path_name(inode), mmapfs_method_name(figures->method),
 			       mmapfs_confidence_name(figures->confidence));
 }
@@ -220,7 +210,9 @@ int ctl_get_stat(struct ctl_request *rq, struct ctl_text *ret)
 	struct ctl_figures figures;
 	int r = get_figures(rq, &figures);
 
-	return r < 0 ? r : print_stat(rq, &figures, ret);
+	if (r >= 0)
+		r = print_stat(rq, &figures, ret);
+	return r < 0 ? r : ctl_text_printf(ret, "\n");
 }
 
 /* ---- plain numbers ---- */
@@ -295,7 +287,10 @@ int ctl_get_ranges(struct ctl_request *rq, struct ctl_text *ret)
 	if (r < 0)
 		return r;
 	r = mmapfs_ranges(map, rq->range, MMAPFS_OBSERVE_READY, add_line, &lines);
-	return r < 0 ? r : 0; /* 1: the list was cut, and says so itself */
+	if (r < 0 || !ret->length)
+		return r;
+	/* 1: the list was cut, and says so itself. */
+	return ctl_text_printf(ret, "\n");
 }
 
 /* A picture being drawn: equal parts of [begin, end), bytes. */
@@ -380,8 +375,11 @@ static int summary_of_work(struct ctl_request *rq, struct ctl_text *ret)
 int ctl_get_summary(struct ctl_request *rq, struct ctl_text *ret)
 {
 	size_t length;
-	int r = ctl_get_stat(rq, ret);
+	struct ctl_figures figures;
+	int r = get_figures(rq, &figures);
 
+	if (r >= 0)
+		r = print_stat(rq, &figures, ret);
 	if (r >= 0 && S_ISREG(rq->inode->type)) {
 		length = ret->length;
 		r = ctl_text_printf(ret, "\nmap=");

@@ -12,7 +12,7 @@
 #include "base/macro.h"
 
 /* What a list keeps free for its last line, "... OFFSET", and the newline before. */
-#define CUT_LINE_MAX 26
+#define CUT_LINE_MAX 27
 
 static int reserve(struct ctl_text *text, size_t more)
 {

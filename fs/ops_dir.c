@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "region.h"
 #include "reply.h"
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -89,8 +90,10 @@ static int add_plus(struct listing *listing, const struct dir_entry *entry)
 		if (r == -ENOENT) /* removed since the source listed it */
 			return 0;
 		/* An entry that cannot be looked up is still a name of the directory. */
-		if (r == 0)
+		if (r == 0) {
+			region_inherit(listing->dir->inode, inode);
 			param = entry_of(session, inode, &st);
+		}
 	}
 	need = fuse_add_direntry_plus(listing->req, listing->buf + listing->used, room,
 				      entry->name, &param, entry->next);

@@ -92,6 +92,7 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	r = inode_get(fs->inodes, fd, ret_st, ret_inode);
 	if (r < 0)
 		return r;
+	region_inherit(req_inode(req, parent), *ret_inode);
 	r = handle_adopt(fs, *ret_inode, flags, &fd, ret_handle);
 	if (r < 0)
 		inode_unref(fs->inodes, *ret_inode, 1);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "creds.h"
+#include "region.h"
 #include "reply.h"
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -21,6 +22,8 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 	if (r == 0)
 		r = inode_get_at(fs->inodes, dir.fd, name, &st, &inode);
+	if (r == 0)
+		region_inherit(req_inode(req, parent), inode);
 	reply_entry(req, r, inode, &st);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "creds.h"
+#include "region.h"
 #include "reply.h"
 
 /* What make_object() has to make. */
@@ -53,6 +54,8 @@ static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
 		r = make_as_caller(req, dir.fd, name, object);
 	if (r == 0)
 		r = inode_get_at(fs->inodes, dir.fd, name, &st, &inode);
+	if (r == 0)
+		region_inherit(req_inode(req, parent), inode);
 	reply_entry(req, r, inode, &st);
 }
 

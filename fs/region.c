@@ -34,7 +34,6 @@ static struct region *region_new(void)
 		return NULL;
 	pthread_mutex_init(&region->mutex, NULL);
 	pthread_mutex_init(&region->locking, NULL);
-	region->advice = MMAPFS_ADVICE_NORMAL;
 	return region;
 }
 
@@ -178,13 +177,13 @@ static int view_new(struct fs *fs, struct inode *inode, struct view **ret)
 }
 
 /* Let a new view have the advice in force. Advice is a hint: what fails is left out. */
-static void view_advise(struct region *region, struct view *view)
+static void view_advise(struct inode *inode, struct region *region, struct view *view)
 {
 	struct part_advice parts[REGION_PART_ADVICE_MAX + 1] = { 0 };
 	unsigned int count = 0;
 
+	parts[count++].advice = region_advice(inode);
 	pthread_mutex_lock(&region->mutex);
-	parts[count++].advice = region->advice;
 	for (unsigned int i = 0; i < region->part_count; i++)
 		parts[count++] = region->parts[i];
 	pthread_mutex_unlock(&region->mutex);
@@ -237,7 +236,7 @@ int view_get(struct fs *fs, struct inode *inode, struct view **ret)
 			view_replace(region, NULL);
 		return r;
 	}
-	view_advise(region, view);
+	view_advise(inode, region, view);
 	view_replace(region, view_ref(view));
 	*ret = view;
 	return 0;
@@ -281,14 +280,37 @@ static struct part_advice *find_part(struct region *region, struct mmapfs_range 
 	return &region->parts[region->part_count++];
 }
 
-int region_remember_advice(struct region *region, struct mmapfs_range range,
+/* Kept in the inode, one more than the number, so that a whole tree can be advised without
+ * a region for each of its files. */
+enum mmapfs_advice region_advice(struct inode *inode)
+{
+	unsigned char given = atomic_load(&inode->advice);
+
+	return given ? (enum mmapfs_advice)(given - 1) : MMAPFS_ADVICE_NORMAL;
+}
+
+void region_inherit(struct inode *dir, struct inode *child)
+{
+	unsigned char none = 0;
+	unsigned char given = atomic_load(&dir->advice);
+
+	if (given)
+		(void)atomic_compare_exchange_strong(&child->advice, &none, given);
+}
+
+int region_remember_advice(struct inode *inode, struct mmapfs_range range,
 			   enum mmapfs_advice advice)
 {
-	SCOPE_LOCK(&region->mutex);
+	bool whole = range_is_whole(range);
+	struct region *region = whole ? region_peek(inode) : region_of(inode);
 	struct part_advice *part;
 
-	if (range_is_whole(range)) {
-		region->advice = advice;
+	if (whole)
+		atomic_store(&inode->advice, (unsigned char)(advice + 1));
+	if (!region)
+		return whole ? 0 : -ENOMEM;
+	SCOPE_LOCK(&region->mutex);
+	if (whole) {
 		region->part_count = 0;
 		return 0;
 	}

@@ -38,6 +38,14 @@ void view_put(struct view *view);
 /* Let the region's own hold on its view go, with its descriptor: at the last close. */
 void view_forget(struct inode *inode);
 
+/* ---- advice ---- */
+
+/* The STATE advice in force for the whole file. */
+enum mmapfs_advice region_advice(struct inode *inode);
+
+/* @child was looked up in @dir: where it was given no advice, that of the directory holds. */
+void region_inherit(struct inode *dir, struct inode *child);
+
 /* ---- write errors ---- */
 
 /*

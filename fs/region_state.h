@@ -75,7 +75,6 @@ struct region {
 
 	/* protected by mutex */
 	struct view *view; /* newest; NULL before the first and after view_forget() */
-	enum mmapfs_advice advice;
 	struct part_advice parts[REGION_PART_ADVICE_MAX]; /* in the order given */
 	unsigned int part_count;
 	uint32_t sync_errors; /* so far */
@@ -122,7 +121,7 @@ void region_release_pages(struct inode *inode, struct mmapfs_range range);
 /* ---- advice ---- */
 
 /* Remember STATE advice for @range, for every later view. -ENOSPC: too many parts. */
-int region_remember_advice(struct region *region, struct mmapfs_range range,
+int region_remember_advice(struct inode *inode, struct mmapfs_range range,
 			   enum mmapfs_advice advice);
 
 /* ---- locks (region_lock.c) ---- */

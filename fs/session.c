@@ -184,19 +184,15 @@ static int start_model(struct session *session, int root_fd)
 static int serve(struct session *session)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	pthread_t announcer;
-	bool announced;
 	int r;
 
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_max_threads(config, session->options->max_threads);
 	fuse_loop_cfg_set_idle_threads(config, session->options->max_threads);
-	announced = pthread_create(&announcer, NULL, announce, session) == 0;
+	session->announcing = pthread_create(&session->announcer, NULL, announce, session) == 0;
 	r = fuse_session_loop_mt(session->fuse, config);
 	fuse_loop_cfg_destroy(config);
-	if (announced)
-		pthread_join(announcer, NULL);
 	return session->refused ? -EPERM : r < 0 ? r : 0;
 }
 
@@ -241,6 +237,9 @@ static int run(struct session *session, const char *source, int root_fd)
 	stop_workers(session);
 	if (session->fuse) {
 		fuse_session_unmount(session->fuse);
+		/* Where the loop ended before INIT came, it is only now that its request ends. */
+		if (session->announcing)
+			pthread_join(session->announcer, NULL);
 		fuse_remove_signal_handlers(session->fuse);
 		fuse_session_destroy(session->fuse);
 	}

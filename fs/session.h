@@ -14,6 +14,8 @@ struct session {
 	struct fuse_session *fuse;
 	const struct options *options;
 	const char *mountpoint; /* absolute */
+	pthread_t announcer;
+	bool announcing;
 	bool refused; /* the kernel did not grant what the options insist on */
 	int ready_fd; /* tell whoever started us that the mount is up; -1: told */
 };

@@ -14,6 +14,18 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+/* The thread sanitizer delivers signals in its own way and keeps most of the address space. */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+
 static char scratch_dir[256];
 
 /* Not /tmp, which may be tmpfs. For cmocka's group setup. */

@@ -202,7 +202,8 @@ static void private_copy_stops_at_a_page_that_is_gone(void **state)
 	assert_non_null(buf);
 	assert_int_equal(truncate(path, (off_t)(2 * PAGE)), 0);
 	fake_sys_table()->fstat = fstat_stale;
-	for (pass = 0; pass < 2; pass++) {
+	/* The guarded copy jumps out of a signal handler, which TSan does not take. */
+	for (pass = 0; pass < (UNDER_TSAN ? 1 : 2); pass++) {
 		assert_int_equal(mmapfs_read(map, 10, buf, 4 * PAGE), 2 * PAGE - 10);
 		assert_int_equal(mmapfs_write(map, 20, buf, 3 * PAGE), 2 * PAGE - 20);
 		assert_int_equal(mmapfs_read(map, 2 * PAGE, buf, 1), 0);

@@ -83,11 +83,12 @@ static const char *key(const char *name, uint64_t value)
 	return buf;
 }
 
-static const char *span(uint64_t first_page, uint64_t pages)
+/* A line of a list of ranges. Static: good until the next call. */
+static const char *span_line(uint64_t first_page, uint64_t pages)
 {
 	static char buf[64];
 
-	(void)snprintf(buf, sizeof(buf), "%llu+%llu",
+	(void)snprintf(buf, sizeof(buf), "%llu+%llu\n",
 		       (unsigned long long)(first_page * PAGE),
 		       (unsigned long long)(pages * PAGE));
 	return buf;
@@ -458,7 +459,7 @@ static void stat_of_a_resident_file_is_exact(void **state)
 	assert_string_equal(get(inode, "dirty"), "0");
 	assert_string_equal(get(inode, "map"), "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@"
 					       "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@");
-	assert_string_equal(get(inode, "ranges"), span(0, 10));
+	assert_string_equal(get(inode, "ranges"), span_line(0, 10));
 	get(inode, "");
 	assert_has(answer, "\nmap=@@@@@");
 	assert_has(answer, "\nwarm=idle 0/0\nevict=idle\n");
@@ -574,11 +575,11 @@ static void ranges_are_cut_at_the_limit_and_continue(void **state)
 	fake.cachestat = cachestat_forbidden;
 	fake.mincore = mincore_alternating;
 	assert_string_equal(get(inode, "ranges"),
-			    "0+4096\n8192+4096\n16384+4096\n24576+4096");
-	assert_int_equal(get_within(inode, "ranges", 45), 0);
-	assert_string_equal(answer, "0+4096\n8192+4096\n... 16384");
+			    "0+4096\n8192+4096\n16384+4096\n24576+4096\n");
+	assert_int_equal(get_within(inode, "ranges", 46), 0);
+	assert_string_equal(answer, "0+4096\n8192+4096\n... 16384\n");
 	assert_int_equal(get_within(inode, "ranges@16384-", 60), 0);
-	assert_string_equal(answer, "16384+4096\n24576+4096");
+	assert_string_equal(answer, "16384+4096\n24576+4096\n");
 	fake_end();
 	drop(inode);
 }

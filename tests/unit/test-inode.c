@@ -198,7 +198,8 @@ static void lookups_and_forgets_of_one_file_may_race(void **state)
 	(void)state;
 	(void)scratch_file("a", 1);
 	for (int i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, look_up_and_forget, &threads), 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, look_up_and_forget, &threads), 0);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(pthread_join(threads[i], &failed), 0);
 		assert_null(failed);
