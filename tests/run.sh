@@ -1,0 +1,218 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Run every test suite; ends with one line: N passed, N failed, N skipped.
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan quickstart"
+
+usage()
+{
+	cat <<EOT
+Usage: sudo tests/run.sh [OPTION]...
+
+Install what the tests need (apt), build with gcc and clang, run all suites, and end
+with one line of counts. Exits with 0 only when something passed and nothing failed.
+
+  --suite NAME   only this suite; may be repeated: lint, api, unit, unit-clang-asan,
+                 unit-clang-tsan, mount, mount-asan, mount-tsan, quickstart
+  --match TEXT   of the mount suites, only tests whose name matches (pytest -k)
+  --keep         keep the build and result directories and say where they are
+  --help         show this
+
+Example: sudo tests/run.sh --suite mount --match lock
+EOT
+}
+
+fail()
+{
+	echo "tests/run.sh: $*" >&2
+	exit 2
+}
+
+suites=
+match=
+keep=no
+while [ $# -gt 0 ]; do
+	case $1 in
+	--suite)
+		[ $# -ge 2 ] || fail "--suite needs a name: $suites_known"
+		case " $suites_known " in
+		*" $2 "*) suites="$suites $2" ;;
+		*) fail "unknown suite '$2'; known are: $suites_known" ;;
+		esac
+		shift
+		;;
+	--match)
+		[ $# -ge 2 ] || fail "--match needs a text"
+		match=$2
+		shift
+		;;
+	--keep) keep=yes ;;
+	--help | -h)
+		usage
+		exit 0
+		;;
+	*) fail "unknown option '$1', see --help" ;;
+	esac
+	shift
+done
+suites=${suites:-$suites_known}
+[ "$(id -u)" -eq 0 ] || fail "mounting needs root: sudo tests/run.sh"
+
+# The distribution's own tools: another python first in PATH has no pytest, and meson
+# would find it.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+unset MMAPFS_DISABLE MMAPFS_BUILD
+
+# shellcheck source=tools/packages.sh
+. "$top/tools/packages.sh"
+packages_need meson ninja-build pkg-config gcc g++ libc6-dev binutils clang llvm \
+	libclang-rt-dev libfuse3-dev fuse3 libcmocka-dev libcap-ng-dev libsmartcols-dev \
+	libjansson-dev uthash-dev scdoc python3 python3-pytest attr acl fio vmtouch util-linux \
+	mount e2fsprogs xfsprogs btrfs-progs findutils shellcheck codespell || exit 2
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/mmapfs-run.XXXXXX") || exit 2
+# Ordinary users run the daemon too.
+chmod 755 "$work"
+results=$work/results
+mkdir "$results"
+
+clean_up()
+{
+	if [ "$keep" = yes ]; then
+		echo "kept: $work" >&2
+	else
+		rm -rf "$work"
+	fi
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM
+
+# broken SUITE WHY: the suite could not be run at all, which counts as one failure.
+broken()
+{
+	echo "$2" >"$results/$1/broken"
+}
+
+# build DIRECTORY SUITE [SETUP-ARGUMENT]...: once for each directory.
+build()
+{
+	local directory=$work/$1 suite=$2
+
+	shift 2
+	[ ! -e "$directory/built" ] || return 0
+	if { [ -e "$directory/build.ninja" ] ||
+		meson setup -Dwerror=true "$@" "$directory" "$top"; } >"$directory.log" 2>&1 &&
+		ninja -C "$directory" --quiet -k 0 >>"$directory.log" 2>&1; then
+		touch "$directory/built"
+		return 0
+	fi
+	tail -n 60 "$directory.log"
+	broken "$suite" "the build failed"
+	return 1
+}
+
+unit_tests()
+{
+	local suite=$1 directory=$2
+
+	meson test -C "$work/$directory" --suite unit --no-rebuild -q --print-errorlogs \
+		>"$work/$suite.log" 2>&1
+	if ! cp "$work/$directory/meson-logs/testlog.json" "$results/$suite/"; then
+		tail -n 30 "$work/$suite.log"
+		broken "$suite" "meson test left no log"
+	fi
+}
+
+# scripts SUITE: every check of tests/SUITE is one test.
+scripts()
+{
+	local suite=$1 script name status
+
+	for script in "$top/tests/$suite"/check-*.sh; do
+		name=$(basename "$script" .sh)
+		MMAPFS_BUILD=$work/gcc bash "$script" >"$results/$suite/$name.log" 2>&1 </dev/null
+		status=$?
+		echo "$name $status" >>"$results/$suite/scripts.txt"
+	done
+}
+
+mount_tests()
+{
+	local suite=$1 directory=$2
+
+	shift 2
+	if [ ! -e /dev/fuse ]; then
+		broken "$suite" "/dev/fuse is missing (modprobe fuse)"
+		return
+	fi
+	MMAPFS_BUILD=$work/$directory /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+		--tb=short --show-capture=no -r N "${match:+-k}" ${match:+"$match"} \
+		--junitxml="$results/$suite/junit.xml" "$@" "$top/tests/mount" </dev/null
+	case $? in
+	0 | 1 | 5) ;;
+	*) broken "$suite" "pytest did not finish" ;;
+	esac
+}
+
+suite_lint() { scripts lint; }
+suite_api() { build gcc api && scripts api; }
+suite_unit() { build gcc unit && unit_tests unit gcc; }
+
+suite_unit-clang-asan()
+{
+	CC=clang build clang-asan unit-clang-asan -Db_sanitize=address,undefined -Db_lundef=false &&
+		unit_tests unit-clang-asan clang-asan
+}
+
+suite_unit-clang-tsan()
+{
+	CC=clang build clang-tsan unit-clang-tsan -Db_sanitize=thread -Db_lundef=false &&
+		unit_tests unit-clang-tsan clang-tsan
+}
+
+suite_mount() { build gcc mount && mount_tests mount gcc; }
+
+# The same with daemons that say so themselves when their memory or their locks are wrong.
+suite_mount-asan()
+{
+	CC=clang build clang-asan mount-asan -Db_sanitize=address,undefined -Db_lundef=false &&
+		mount_tests mount-asan clang-asan -m "not slow"
+}
+
+suite_mount-tsan()
+{
+	CC=clang build clang-tsan mount-tsan -Db_sanitize=thread -Db_lundef=false &&
+		mount_tests mount-tsan clang-tsan -m "not slow"
+}
+
+# In a mount namespace of its own, where /usr/local is empty: installs, and leaves nothing.
+suite_quickstart()
+{
+	local status
+
+	mkdir -p "$work/usr-local" "$work/quick/sub"
+	head -c 8M /dev/urandom >"$work/quick/sub/largest"
+	echo small >"$work/quick/small"
+	unshare --mount bash -c '
+		set -e
+		mount --bind "$1/usr-local" /usr/local
+		MMAPFS_BUILD=$1/quickstart-build "$2/tools/quickstart.sh" --unmount "$1/quick"
+	' bash "$work" "$top" >"$results/quickstart/quickstart.log" 2>&1 </dev/null
+	status=$?
+	echo "quickstart $status" >"$results/quickstart/scripts.txt"
+	if [ "$status" -eq 0 ] && ! grep -q "sub/largest" "$results/quickstart/quickstart.log"; then
+		broken quickstart "it did not pick the largest file"
+	fi
+}
+
+for suite in $suites; do
+	echo "== $suite"
+	mkdir -p "$results/$suite"
+	"suite_$suite"
+	/usr/bin/python3 "$top/tests/lib/tally.py" "$results" "$suite"
+done
+
+/usr/bin/python3 "$top/tests/lib/tally.py" "$results"
