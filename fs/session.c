@@ -72,7 +72,7 @@ static void *announce(void *arg)
 		log_line(LOG_ERR, "data_path=passthrough: the kernel does not grant it to %s",
 			 creds_privileged() ? "this mount" : "an unprivileged mount");
 		session->refused = true;
-		(void)kill(getpid(), SIGTERM); /* wakes the loop, as fuse_session_exit() does not */
+		(void)kill(getpid(), SIGTERM);
 		return NULL;
 	}
 	tell_starter(session);
@@ -148,8 +148,11 @@ static int mount_session(struct session *session, const char *source)
 	if (!session->fuse)
 		return -EINVAL;
 	session->passthrough.session = session->fuse;
-	if (fuse_set_signal_handlers(session->fuse) < 0)
-		return -EINVAL;
+	r = signals_start(&session->signals, session->fuse);
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot start a thread: %s", strerror(-r));
+		return r;
+	}
 	if (fuse_session_mount(session->fuse, session->mountpoint) < 0)
 		return -EIO;
 	return passthrough_attach(&session->passthrough);
@@ -234,13 +237,13 @@ static int run(struct session *session, const char *source, int root_fd)
 	r = mount_session(session, source);
 	if (r == 0)
 		r = serve(session);
+	signals_end(&session->signals);
 	stop_workers(session);
 	if (session->fuse) {
 		fuse_session_unmount(session->fuse);
 		/* Where the loop ended before INIT came, it is only now that its request ends. */
 		if (session->announcing)
 			pthread_join(session->announcer, NULL);
-		fuse_remove_signal_handlers(session->fuse);
 		fuse_session_destroy(session->fuse);
 	}
 	return r;
@@ -253,6 +256,7 @@ int session_run(const struct options *options, int ready_fd)
 	_cleanup_close_ int root_fd = -1;
 	int r;
 
+	signals_block();
 	log_take_libfuse();
 	root_fd = mountpoint_prepare(options->source, options->mountpoint, &source, &mountpoint);
 	if (root_fd < 0)

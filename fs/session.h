@@ -7,6 +7,7 @@
 #include "fs.h"
 #include "options.h"
 #include "passthrough.h"
+#include "signals.h"
 
 struct session {
 	struct passthrough passthrough; /* first: libfuse hands our userdata to its hooks */
@@ -14,6 +15,7 @@ struct session {
 	struct fuse_session *fuse;
 	const struct options *options;
 	const char *mountpoint; /* absolute */
+	struct signals signals;
 	pthread_t announcer;
 	bool announcing;
 	bool refused; /* the kernel did not grant what the options insist on */

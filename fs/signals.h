@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * signals.h - end the loop when a signal says so, at whatever moment it comes.
+ *
+ * libfuse's own handlers only set a flag: a signal that another thread receives, or that
+ * comes just before the loop begins to wait, is never seen. Here no thread receives any; one
+ * waits for them. Wire.
+ */
+#ifndef MMAPFS_FS_SIGNALS_H
+#define MMAPFS_FS_SIGNALS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct fuse_session;
+
+struct signals {
+	struct fuse_session *session;
+	pthread_t loop; /* the thread that runs the loop */
+	pthread_t waiter;
+	bool started;
+	atomic_bool ended; /* the loop has returned */
+};
+
+/* Before any thread is started: keep SIGTERM, SIGINT and SIGHUP for the waiter. */
+void signals_block(void);
+
+/* From the thread that will run the loop. Errors: pthread_create(3). */
+int signals_start(struct signals *signals, struct fuse_session *session);
+
+/* The loop has returned. */
+void signals_end(struct signals *signals);
+
+#endif
