@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "file.h"
+#include "kind.h"
 
 #define FLAGS_KNOWN \
 	(MMAPFS_MAP_CREATE | MMAPFS_MAP_GROW | MMAPFS_MAP_LAZY | MMAPFS_MAP_NOFOLLOW | \
@@ -69,28 +70,6 @@ int mmapfs__map_file_size(const struct mmapfs_map *map, uint64_t *ret)
 	return 0;
 }
 
-static const struct {
-	uint32_t magic;
-	enum mmapfs__fs_kind kind;
-} filesystems[] = {
-	{ 0x01021994, MMAPFS__FS_MEMORY },  /* tmpfs, memfd */
-	{ 0x858458f6, MMAPFS__FS_MEMORY },  /* ramfs */
-	{ 0x794c7630, MMAPFS__FS_OVERLAY },
-	{ 0x65735546, MMAPFS__FS_FUSE },
-	{ 0x958458f6, MMAPFS__FS_HUGETLB },
-	{ 0x2fc12fc1, MMAPFS__FS_ZFS },
-};
-
-static enum mmapfs__fs_kind kind_of_magic(uint32_t magic)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(filesystems); i++)
-		if (filesystems[i].magic == magic)
-			return filesystems[i].kind;
-	return MMAPFS__FS_PLAIN;
-}
-
 static int find_kind(struct mmapfs_map *map)
 {
 	struct statfs fs;
@@ -103,7 +82,7 @@ static int find_kind(struct mmapfs_map *map)
 	r = mmapfs__sys->fstatfs(map->fd, &fs);
 	if (r < 0)
 		return r;
-	map->fs_kind = kind_of_magic((uint32_t)fs.f_type);
+	map->fs_kind = mmapfs__kind_of_magic((uint32_t)fs.f_type);
 	if (map->fs_kind != MMAPFS__FS_PLAIN && map->fs_kind != MMAPFS__FS_FUSE)
 		return 0;
 	/* Lost where statx is missing or forbidden: that a DAX file has no page cache. */

@@ -3,10 +3,15 @@
 #include <mmapfs.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/macro.h"
+#include "kind.h"
 #include "observe.h"
+#include "probe.h"
 #include "result.h"
 
 static void put_cachestat(const struct mmapfs__observer *observer,
@@ -104,6 +109,23 @@ static int measure(struct mmapfs_map *map, const struct mmapfs__extent *extent,
 	return r;
 }
 
+static int check_call(uint32_t flags, const struct mmapfs_residency *ret)
+{
+	if (flags & ~(uint32_t)MMAPFS_OBSERVE_READY)
+		return -EINVAL;
+	if (ret->size < offsetof(struct mmapfs_residency, resident))
+		return -EINVAL;
+	return 0;
+}
+
+static void put_frame(const struct mmapfs_map *map, const struct mmapfs__extent *extent,
+		      struct mmapfs_residency *out)
+{
+	out->page_size = mmapfs__page_size();
+	out->file_size = extent->eof - u64_min(extent->eof, map->offset);
+	out->pages = mmapfs__extent_pages(extent);
+}
+
 MMAPFS_PUBLIC int mmapfs_residency(struct mmapfs_map *map, struct mmapfs_range range,
 				   uint32_t flags, struct mmapfs_residency *ret)
 {
@@ -112,10 +134,9 @@ MMAPFS_PUBLIC int mmapfs_residency(struct mmapfs_map *map, struct mmapfs_range r
 	uint64_t before, after;
 	int r;
 
-	if (flags & ~(uint32_t)MMAPFS_OBSERVE_READY)
-		return -EINVAL;
-	if (ret->size < offsetof(struct mmapfs_residency, resident))
-		return -EINVAL;
+	r = check_call(flags, ret);
+	if (r < 0)
+		return r;
 	r = mmapfs__map_file_size(map, &before);
 	if (r < 0)
 		return r;
@@ -129,9 +150,84 @@ MMAPFS_PUBLIC int mmapfs_residency(struct mmapfs_map *map, struct mmapfs_range r
 	if (r < 0)
 		return r;
 	out.changed = before != after;
-	out.page_size = mmapfs__page_size();
-	out.file_size = extent.eof - u64_min(extent.eof, map->offset);
-	out.pages = mmapfs__extent_pages(&extent);
+	put_frame(map, &extent, &out);
 	mmapfs__result_put(ret, &out, sizeof(out));
 	return 0;
+}
+
+/*
+ * One cachestat and nothing else, where that answers the question. Returns 1 when it does
+ * not, also because of an error: finding out why is the long way's.
+ */
+static int measure_quickly(struct mmapfs_map *map, struct mmapfs_range range, uint32_t flags,
+			   struct mmapfs_residency *out)
+{
+	struct mmapfs__observer observer = { .map = map, .cachestat = true };
+	uint64_t page = mmapfs__page_size();
+	struct mmapfs__extent extent = { .eof = map->length };
+	uint64_t end = range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
+
+	if (flags & MMAPFS_OBSERVE_READY || mmapfs__feature(MMAPFS_FEATURE_CACHESTAT) <= 0)
+		return 1;
+	if (map->fs_kind != MMAPFS__FS_PLAIN && map->fs_kind != MMAPFS__FS_MEMORY)
+		return 1;
+	extent.end = align_up(u64_min(end, extent.eof), page);
+	extent.begin = u64_min(align_down(range.offset, page), extent.end);
+	if (by_cachestat(&observer, &extent, flags, out) < 0)
+		return 1;
+	if (map->fs_kind == MMAPFS__FS_MEMORY)
+		out->reason = MMAPFS_REASON_MEMORY_FS;
+	put_frame(map, &extent, out);
+	return 0;
+}
+
+/* Enough of a map for looking: it owns nothing. */
+static int borrow_map(int fd, const struct statx *stx, struct mmapfs_map *ret)
+{
+	int r;
+
+	if (!S_ISREG(stx->stx_mode) && !S_ISBLK(stx->stx_mode))
+		return S_ISDIR(stx->stx_mode) ? -EISDIR : -ENODEV;
+	*ret = (struct mmapfs_map){
+		.fd = fd,
+		.access = MMAPFS_ACCESS_READ,
+		.prot = PROT_READ,
+		.to_end = true,
+		.block_device = S_ISBLK(stx->stx_mode),
+		.length = stx->stx_size,
+		.mutex = PTHREAD_MUTEX_INITIALIZER,
+	};
+	r = mmapfs__kind_find(fd, stx, &ret->fs_kind);
+	if (r < 0 || !ret->block_device)
+		return r;
+	return mmapfs__map_file_size(ret, &ret->length);
+}
+
+MMAPFS_PUBLIC int mmapfs_residency_fd(int fd, const struct statx *known,
+				      struct mmapfs_range range, uint32_t flags,
+				      struct mmapfs_residency *ret)
+{
+	struct mmapfs_residency out = { .size = sizeof(out) };
+	struct mmapfs_map map;
+	struct statx stx;
+	int r;
+
+	r = check_call(flags, ret);
+	if (r < 0)
+		return r;
+	if (!known) {
+		r = mmapfs__sys->statx(fd, "", AT_EMPTY_PATH,
+				       STATX_BASIC_STATS | MMAPFS_STATX_MASK, &stx);
+		if (r < 0)
+			return r;
+		known = &stx;
+	}
+	r = borrow_map(fd, known, &map);
+	if (r < 0)
+		return r;
+	if (measure_quickly(&map, range, flags, &out) == 0)
+		mmapfs__result_put(ret, &out, sizeof(out));
+	else
+		r = mmapfs_residency(&map, range, flags, ret);
+	return r;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/statfs.h>
@@ -83,6 +84,21 @@ static int64_t sys_pwrite(int fd, const void *buf, size_t length, uint64_t offse
 static int sys_fdatasync(int fd)
 {
 	return result(fdatasync(fd));
+}
+
+static int sys_fsync(int fd)
+{
+	return result(fsync(fd));
+}
+
+static int sys_renameat(int dirfd, const char *from, const char *to)
+{
+	return result(renameat(dirfd, from, dirfd, to));
+}
+
+static int sys_unlinkat(int dirfd, const char *path)
+{
+	return result(unlinkat(dirfd, path, 0));
 }
 
 static int sys_sync_file_range(int fd, uint64_t offset, uint64_t length,
@@ -290,6 +306,9 @@ const struct mmapfs__sys mmapfs__sys_real = {
 	.pread = sys_pread,
 	.pwrite = sys_pwrite,
 	.fdatasync = sys_fdatasync,
+	.fsync = sys_fsync,
+	.renameat = sys_renameat,
+	.unlinkat = sys_unlinkat,
 	.sync_file_range = sys_sync_file_range,
 	.fadvise = sys_fadvise,
 	.readahead = sys_readahead,

@@ -34,6 +34,9 @@ struct mmapfs__sys {
 	int64_t (*pread)(int fd, void *buf, size_t length, uint64_t offset);
 	int64_t (*pwrite)(int fd, const void *buf, size_t length, uint64_t offset);
 	int (*fdatasync)(int fd);
+	int (*fsync)(int fd);
+	int (*renameat)(int dirfd, const char *from, const char *to);
+	int (*unlinkat)(int dirfd, const char *path);
 	int (*sync_file_range)(int fd, uint64_t offset, uint64_t length, unsigned int flags);
 	int (*fadvise)(int fd, uint64_t offset, uint64_t length, int advice);
 	int (*readahead)(int fd, uint64_t offset, size_t length);

@@ -2,12 +2,12 @@
 /*
  * warm.c - read in what is missing of a range, and wait until it is ready.
  *
- * A pipeline: the data of the file is walked in slices; each missing run of a slice is
- * queued by readahead(2) in pieces, ahead of a reader that waits for the oldest piece.
- * Measured, a deep queue of exact ranges is several times as fast as touching, and the
- * wait costs next to nothing. Nothing here grows with the file.
+ * A pipeline: the data of the file, or what else is asked for, is walked in slices; each
+ * missing run of a slice is queued by readahead(2) in pieces, ahead of a reader that waits
+ * for the oldest piece. Measured, a deep queue of exact ranges is several times as fast as
+ * touching, and the wait costs next to nothing. Nothing here grows with the file.
  */
-#include <mmapfs.h>
+#include "warm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@
 
 struct warm {
 	struct mmapfs_map *map;
+	const struct mmapfs__source *source;
 	struct mmapfs__extent extent;
 	struct mmapfs__observer observer;
 	struct mmapfs__reader reader;
@@ -256,21 +257,21 @@ static int warm_data(struct warm *warm, uint64_t begin, uint64_t end)
 
 static int warm_all(struct warm *warm)
 {
-	struct mmapfs__data data;
+	const struct mmapfs__source *source = warm->source;
 	uint64_t begin, end;
 	int r;
 
-	r = mmapfs__data_init(&data, warm->map, &warm->extent);
+	r = source->begin(source->ctx, warm->map, &warm->extent);
 	if (r < 0)
 		return r;
-	while ((r = mmapfs__data_next(&data, &begin, &end)) > 0) {
+	while ((r = source->next(source->ctx, &begin, &end)) > 0) {
 		r = warm_data(warm, begin, end);
 		if (r < 0)
 			break;
 	}
 	while (r == 0 && warm->queued > 0)
 		r = wait_oldest(warm);
-	mmapfs__data_done(&data);
+	source->done(source->ctx);
 	return r;
 }
 
@@ -292,15 +293,15 @@ static int add_run(void *ctx, uint64_t begin, uint64_t end)
 /* Bytes of data, and how many of them are resident and ready where that is known. */
 static int measure(struct warm *warm, uint64_t *ret_total, uint64_t *ret_resident)
 {
+	const struct mmapfs__source *source = warm->source;
 	struct sum sum = { .warm = warm };
-	struct mmapfs__data data;
 	uint64_t begin, end, total = 0;
 	int r;
 
-	r = mmapfs__data_init(&data, warm->map, &warm->extent);
+	r = source->begin(source->ctx, warm->map, &warm->extent);
 	if (r < 0)
 		return r;
-	while ((r = mmapfs__data_next(&data, &begin, &end)) > 0) {
+	while ((r = source->next(source->ctx, &begin, &end)) > 0) {
 		total += bytes_of(warm, begin, end);
 		if (!warm->known)
 			continue;
@@ -309,7 +310,7 @@ static int measure(struct warm *warm, uint64_t *ret_total, uint64_t *ret_residen
 		if (r < 0)
 			break;
 	}
-	mmapfs__data_done(&data);
+	source->done(source->ctx);
 	if (r < 0)
 		return r;
 	*ret_total = total;
@@ -332,6 +333,8 @@ static int run(struct warm *warm)
 	/* Memory is all the storage these have; there is nothing to read in from. */
 	if (warm->map->fs_kind == MMAPFS__FS_HUGETLB ||
 	    warm->map->fs_kind == MMAPFS__FS_DAX)
+		return 0;
+	if (warm->map->fs_kind == MMAPFS__FS_MEMORY && warm->source->holes)
 		return 0;
 	warm->start_ns = warm->told_ns = mmapfs__sys->now_ns();
 	if (warm->known && warm->out.before == warm->out.total)
@@ -412,9 +415,9 @@ static int warm_range(struct warm *warm, struct mmapfs_range range)
 	return r < 0 ? r : warm->out.error;
 }
 
-MMAPFS_PUBLIC int mmapfs_warm(struct mmapfs_map *map, struct mmapfs_range range,
-			      const struct mmapfs_warm_opts *opts,
-			      struct mmapfs_warm_result *ret)
+int mmapfs__warm(struct mmapfs_map *map, struct mmapfs_range range,
+		 const struct mmapfs__source *source, const struct mmapfs_warm_opts *opts,
+		 struct mmapfs_warm_result *ret)
 {
 	_cleanup_free_ struct warm *warm = NULL;
 	int r;
@@ -427,10 +430,44 @@ MMAPFS_PUBLIC int mmapfs_warm(struct mmapfs_map *map, struct mmapfs_range range,
 	if (!warm)
 		return -ENOMEM;
 	warm->map = map;
+	warm->source = source;
 	if (opts)
 		memcpy(&warm->opts, opts, u64_min(opts->size, sizeof(*opts)));
 	r = warm_range(warm, range);
 	if (ret)
 		mmapfs__result_put(ret, &warm->out, sizeof(warm->out));
 	return r;
+}
+
+/* ---- the data of a file as the source ---- */
+
+static int data_begin(void *ctx, struct mmapfs_map *map,
+		      const struct mmapfs__extent *extent)
+{
+	return mmapfs__data_init(ctx, map, extent);
+}
+
+static int data_next(void *ctx, uint64_t *ret_begin, uint64_t *ret_end)
+{
+	return mmapfs__data_next(ctx, ret_begin, ret_end);
+}
+
+static void data_done(void *ctx)
+{
+	mmapfs__data_done(ctx);
+}
+
+MMAPFS_PUBLIC int mmapfs_warm(struct mmapfs_map *map, struct mmapfs_range range,
+			      const struct mmapfs_warm_opts *opts,
+			      struct mmapfs_warm_result *ret)
+{
+	struct mmapfs__data data;
+	const struct mmapfs__source source = {
+		.begin = data_begin,
+		.next = data_next,
+		.done = data_done,
+		.ctx = &data,
+	};
+
+	return mmapfs__warm(map, range, &source, opts, ret);
 }

@@ -4,7 +4,7 @@
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan quickstart"
+suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan cli cli-asan quickstart"
 
 usage()
 {
@@ -15,8 +15,9 @@ Install what the tests need (apt), build with gcc and clang, run all suites, and
 with one line of counts. Exits with 0 only when something passed and nothing failed.
 
   --suite NAME   only this suite; may be repeated: lint, api, unit, unit-clang-asan,
-                 unit-clang-tsan, mount, mount-asan, mount-tsan, quickstart
-  --match TEXT   of the mount suites, only tests whose name matches (pytest -k)
+                 unit-clang-tsan, mount, mount-asan, mount-tsan, cli, cli-asan,
+                 quickstart
+  --match TEXT   of the mount and cli suites, only tests whose name matches (pytest -k)
   --keep         keep the build and result directories and say where they are
   --help         show this
 
@@ -71,7 +72,7 @@ unset MMAPFS_DISABLE MMAPFS_BUILD
 packages_need meson ninja-build pkg-config gcc g++ libc6-dev binutils clang llvm \
 	libclang-rt-dev libfuse3-dev fuse3 libcmocka-dev libcap-ng-dev libsmartcols-dev \
 	libjansson-dev uthash-dev scdoc python3 python3-pytest attr acl fio vmtouch util-linux \
-	mount e2fsprogs xfsprogs btrfs-progs findutils shellcheck codespell || exit 2
+	mount time e2fsprogs xfsprogs btrfs-progs findutils shellcheck codespell || exit 2
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/mmapfs-run.XXXXXX") || exit 2
 # Ordinary users run the daemon too.
@@ -139,18 +140,19 @@ scripts()
 	done
 }
 
+# mount_tests SUITE BUILD-DIRECTORY TESTS [PYTEST-ARGUMENT]...
 mount_tests()
 {
-	local suite=$1 directory=$2
+	local suite=$1 directory=$2 tests=$3
 
-	shift 2
+	shift 3
 	if [ ! -e /dev/fuse ]; then
 		broken "$suite" "/dev/fuse is missing (modprobe fuse)"
 		return
 	fi
 	MMAPFS_BUILD=$work/$directory /usr/bin/python3 -m pytest -q -p no:cacheprovider \
 		--tb=short --show-capture=no -r N "${match:+-k}" ${match:+"$match"} \
-		--junitxml="$results/$suite/junit.xml" "$@" "$top/tests/mount" </dev/null
+		--junitxml="$results/$suite/junit.xml" "$@" "$top/tests/$tests" </dev/null
 	case $? in
 	0 | 1 | 5) ;;
 	*) broken "$suite" "pytest did not finish" ;;
@@ -173,19 +175,27 @@ suite_unit-clang-tsan()
 		unit_tests unit-clang-tsan clang-tsan
 }
 
-suite_mount() { build gcc mount && mount_tests mount gcc; }
+suite_mount() { build gcc mount && mount_tests mount gcc mount; }
 
 # The same with daemons that say so themselves when their memory or their locks are wrong.
 suite_mount-asan()
 {
 	CC=clang build clang-asan mount-asan -Db_sanitize=address,undefined -Db_lundef=false &&
-		mount_tests mount-asan clang-asan -m "not slow"
+		mount_tests mount-asan clang-asan mount -m "not slow"
 }
 
 suite_mount-tsan()
 {
 	CC=clang build clang-tsan mount-tsan -Db_sanitize=thread -Db_lundef=false &&
-		mount_tests mount-tsan clang-tsan -m "not slow"
+		mount_tests mount-tsan clang-tsan mount -m "not slow"
+}
+
+suite_cli() { build gcc cli && mount_tests cli gcc cli; }
+
+suite_cli-asan()
+{
+	CC=clang build clang-asan cli-asan -Db_sanitize=address,undefined -Db_lundef=false &&
+		mount_tests cli-asan clang-asan cli -m "not slow"
 }
 
 # In a mount namespace of its own, where /usr/local is empty: installs, and leaves nothing.

@@ -225,6 +225,22 @@ enum mmapfs_observe_flags {
 int mmapfs_residency(struct mmapfs_map *map, struct mmapfs_range range, uint32_t flags,
 		     struct mmapfs_residency *ret);
 
+struct statx;
+
+/**
+ * As mmapfs_residency(), of the whole open file @fd without making a map of it: for looking
+ * at many small files, where the map would cost more than the count. @known is what
+ * statx(2) has just said of @fd (STATX_BASIC_STATS | MMAPFS_STATX_MASK), or NULL to let it
+ * be asked here. `changed` is only looked for where counting takes more than one call.
+ * Errors: as mmapfs_residency(); -EISDIR; -ENODEV for a file that is neither regular nor a
+ * block device; statx(2), fstatfs(2).
+ */
+int mmapfs_residency_fd(int fd, const struct statx *known, struct mmapfs_range range,
+			uint32_t flags, struct mmapfs_residency *ret);
+
+/** STATX_MNT_ID_UNIQUE, whose value not all headers know. */
+#define MMAPFS_STATX_MASK 0x4000u
+
 /** Receives one run of resident bytes, in file order, page aligned (the last is cut at the
  * end of the file). Non-zero stops the walk. */
 typedef int (*mmapfs_range_fn)(void *ctx, uint64_t offset, uint64_t length);
@@ -421,6 +437,243 @@ int64_t mmapfs_write(struct mmapfs_map *map, uint64_t offset, const void *buf,
  * before. Returns what @fn returned.
  */
 int mmapfs_guard_call(int (*fn)(void *arg), void *arg);
+
+/* ---- snapshot ----------------------------------------------------------------------- */
+
+/*
+ * A snapshot is a text file (docs/snapshot-format.md) that tells of many files which of
+ * their bytes were resident. However many they are, reading, writing and combining
+ * snapshots takes a bounded amount of memory. Neither kind of object may be used by two
+ * threads at once.
+ */
+
+/** One file of a snapshot. */
+struct mmapfs_snapshot_entry {
+	size_t size;
+	const char *name;    /* any bytes; what it is relative to is the caller's matter */
+	const char *skipped; /* NULL, or the word why its residency was not known; then the
+			      * figures below are 0 and there are no ranges */
+	uint64_t file_size;  /* bytes */
+	int64_t mtime_ns;    /* since 1970 */
+	uint32_t dev_major;  /* with dev_minor and ino 0 where not known */
+	uint32_t dev_minor;
+	uint64_t ino;
+};
+
+/** What a snapshot says about itself. */
+struct mmapfs_snapshot_info {
+	size_t size;
+	const char *kernel; /* release that it was taken on; good until close */
+	uint64_t page_size; /* of the machine that it was taken on */
+	int64_t time_s;     /* when, seconds since 1970 */
+	uint64_t files;     /* whose residency was known */
+	uint64_t skipped;   /* whose was not */
+	uint64_t ranges;
+	uint64_t bytes;
+};
+
+/** A snapshot being written. Opaque. */
+struct mmapfs_snapshot_writer;
+
+/**
+ * Begin a snapshot that is to be @path (relative to the directory @dirfd, or AT_FDCWD).
+ * It is written to a temporary file (.mmapfs-XXXXXXXX) in the same directory; what @path
+ * names stays as it is until mmapfs_snapshot_commit(). Errors: open(2) and write(2) in that
+ * directory; -EISDIR, -ELOOP or -ENODEV when @path exists and is no regular file.
+ */
+int mmapfs_snapshot_create(int dirfd, const char *path,
+			   struct mmapfs_snapshot_writer **ret);
+
+/**
+ * Add the resident ranges of @map under @name. Names may come in any order; of a name that
+ * comes twice the first counts. Returns 0; or 1 when residency could not be known and only
+ * that and the reason was recorded. Errors: those of mmapfs_ranges(); write(2);
+ * -ENAMETOOLONG above 4095 bytes; -EINVAL for an empty @name. After an error of the writing
+ * itself every further call returns it; after any other the file is simply not in.
+ */
+int mmapfs_snapshot_add(struct mmapfs_snapshot_writer *writer, const char *name,
+			struct mmapfs_map *map);
+
+/**
+ * The same by hand: the entry, then its ranges in order, which must be whole pages within
+ * the file (the last may end with it), or else are -EINVAL; adjacent ones are joined. An
+ * entry with `skipped` set (one word) has no ranges. Errors as mmapfs_snapshot_add().
+ */
+int mmapfs_snapshot_add_entry(struct mmapfs_snapshot_writer *writer,
+			      const struct mmapfs_snapshot_entry *entry);
+int mmapfs_snapshot_add_range(struct mmapfs_snapshot_writer *writer,
+			      struct mmapfs_range range);
+
+/** What has been written so far, up to the last complete entry. */
+int mmapfs_snapshot_written(const struct mmapfs_snapshot_writer *writer,
+			    struct mmapfs_snapshot_info *ret);
+
+/**
+ * Take the entry that was added last, and its ranges, back; for when its ranges end with an
+ * error. -ENODATA when there is none.
+ */
+int mmapfs_snapshot_drop_entry(struct mmapfs_snapshot_writer *writer);
+
+/**
+ * Sort where needed, make everything durable, and let @path be the new snapshot: at every
+ * moment it is either all of the old or all of the new one. Frees @writer in any case; on
+ * failure @path is as it was. Errors: fsync(2), rename(2), write(2); -ENOMEM.
+ */
+int mmapfs_snapshot_commit(struct mmapfs_snapshot_writer *writer);
+
+/** Forget the new snapshot. Takes NULL. Returns NULL. */
+struct mmapfs_snapshot_writer *
+mmapfs_snapshot_abort(struct mmapfs_snapshot_writer *writer);
+
+/** A snapshot being read. Opaque. */
+struct mmapfs_snapshot;
+
+/** Where a text stopped being a snapshot. */
+struct mmapfs_snapshot_damage {
+	size_t size;
+	const char *reason; /* "the checksum differs: the text was changed"; static */
+	uint64_t line;      /* from 1 */
+};
+
+/**
+ * Open the snapshot @path and check all of it: each line, the order, the counts and the
+ * checksum. Nothing of a snapshot that is damaged in any way is ever handed out. Returns 0
+ * and @ret, to be given to mmapfs_snapshot_close(). Errors: open(2), read(2); -EISDIR;
+ * -ENODEV when it is no regular file; -EBADMSG when it is damaged or no snapshot at all:
+ * then @damage (may be NULL) says where and why.
+ */
+int mmapfs_snapshot_load(int dirfd, const char *path,
+			 struct mmapfs_snapshot_damage *damage,
+			 struct mmapfs_snapshot **ret);
+
+/**
+ * Another reader of the same snapshot, which has been checked already, at its beginning; for
+ * another thread. Errors: fcntl(2), read(2); -ENOMEM; -ESTALE as mmapfs_snapshot_next().
+ */
+int mmapfs_snapshot_dup(const struct mmapfs_snapshot *snapshot,
+			struct mmapfs_snapshot **ret);
+
+/** Takes NULL. Returns NULL. */
+struct mmapfs_snapshot *mmapfs_snapshot_close(struct mmapfs_snapshot *snapshot);
+
+/** What the snapshot says about itself. */
+int mmapfs_snapshot_info(const struct mmapfs_snapshot *snapshot,
+			 struct mmapfs_snapshot_info *ret);
+
+/**
+ * The next entry: returns 1, or 0 behind the last. Entries are sorted by name, bytewise,
+ * but "/" before every other byte. Strings are good until the next call. Errors: read(2);
+ * -ESTALE when somebody has written to the file since it was loaded.
+ */
+int mmapfs_snapshot_next(struct mmapfs_snapshot *snapshot,
+			 struct mmapfs_snapshot_entry *ret);
+
+/** The next range of that entry: 1, or 0 when there is no more. Errors as above. */
+int mmapfs_snapshot_next_range(struct mmapfs_snapshot *snapshot,
+			       struct mmapfs_range *ret);
+
+/** Begin again: with the first entry, or with the first range of the current entry. */
+void mmapfs_snapshot_rewind(struct mmapfs_snapshot *snapshot);
+void mmapfs_snapshot_rewind_ranges(struct mmapfs_snapshot *snapshot);
+
+/** What to do with a file that is not as it was. Its ranges are always cut at its end. */
+enum mmapfs_snapshot_policy {
+	MMAPFS_SNAPSHOT_UNCHANGED = 0, /* only when size and mtime are as recorded */
+	MMAPFS_SNAPSHOT_RESIZED,       /* also when its size differs: it grew or shrank */
+	MMAPFS_SNAPSHOT_ANY,           /* whatever happened to it */
+};
+
+/** What is not as it was. */
+enum mmapfs_snapshot_change {
+	MMAPFS_SNAPSHOT_SIZE = 1 << 0,
+	MMAPFS_SNAPSHOT_MTIME = 1 << 1,
+	MMAPFS_SNAPSHOT_INODE = 1 << 2, /* another file of that name; told, but no reason
+					 * to skip, for copies and restored backups are */
+};
+
+struct mmapfs_snapshot_apply_opts {
+	size_t size;
+	mmapfs_progress_fn progress; /* may be NULL; bytes of this file */
+	void *ctx;
+	uint64_t rate;           /* bytes per second at most; 0: no limit */
+	uint64_t keep_available; /* stop with -ENOMEM before MemAvailable falls below */
+	uint32_t policy;         /* enum mmapfs_snapshot_policy */
+};
+
+struct mmapfs_snapshot_apply_result {
+	size_t size;
+	uint32_t valid;   /* 1: `before`, `after`, `missing` and `extra` were measured */
+	uint32_t changed; /* enum mmapfs_snapshot_change, or-ed */
+	uint32_t skipped; /* 1: the policy, or the entry, says not to; nothing was done */
+	int32_t error;    /* first error as a negative errno, else 0 */
+	uint64_t error_offset;
+	uint64_t recorded;  /* bytes of the entry's ranges */
+	uint64_t total;     /* of those, the ones that the file still has */
+	uint64_t requested; /* asked of the disk: `total` without what was there */
+	uint64_t before;    /* bytes of `total` resident before */
+	uint64_t after;     /* and now */
+	uint64_t missing;   /* total - after */
+	uint64_t extra;     /* bytes outside the ranges that have become resident meanwhile,
+			     * by whomever */
+};
+
+/**
+ * Make exactly the ranges of the current entry resident in @map, the whole file that the
+ * entry is about, and verify it. Reads nothing that was resident and nothing between the
+ * ranges. @opts may be NULL, @ret too. Errors, with @ret filled in, as mmapfs_warm();
+ * -ENODATA when there is no current entry, or @map does not show the whole file.
+ */
+int mmapfs_snapshot_apply(struct mmapfs_snapshot *snapshot, struct mmapfs_map *map,
+			  const struct mmapfs_snapshot_apply_opts *opts,
+			  struct mmapfs_snapshot_apply_result *ret);
+
+enum mmapfs_snapshot_op {
+	MMAPFS_SNAPSHOT_UNION = 0, /* in either */
+	MMAPFS_SNAPSHOT_INTERSECT, /* in both */
+	MMAPFS_SNAPSHOT_SUBTRACT,  /* in the first, not in the second */
+};
+
+/**
+ * Combine two snapshots, from their beginnings, into what @writer writes. A file that is in
+ * both has the identity that was recorded with the later mtime, and is cut at that size. A
+ * file skipped in one: a union takes the other; else it is skipped in the result, for it
+ * cannot be known. Errors: those of reading and writing; -EINVAL for an unknown @op;
+ * -EXDEV when the two were taken with different page sizes.
+ */
+int mmapfs_snapshot_combine(struct mmapfs_snapshot *a, struct mmapfs_snapshot *b,
+			    enum mmapfs_snapshot_op op,
+			    struct mmapfs_snapshot_writer *writer);
+
+/** One file of two snapshots. */
+struct mmapfs_snapshot_delta {
+	size_t size;
+	const char *name;
+	const struct mmapfs_snapshot_entry *a; /* NULL: not in that snapshot */
+	const struct mmapfs_snapshot_entry *b;
+	uint32_t changed; /* enum mmapfs_snapshot_change; 0 unless known in both */
+	uint32_t valid;   /* 1: the bytes below are known: the file is skipped in neither */
+	uint64_t only_a;  /* bytes */
+	uint64_t only_b;
+	uint64_t both;
+};
+
+/** Receives one file; non-zero stops. */
+typedef int (*mmapfs_snapshot_delta_fn)(void *ctx,
+					const struct mmapfs_snapshot_delta *delta);
+
+/** Receives a range of file @name that only the first (@which 1) or the second (2) snapshot
+ * has, before the file itself; non-zero stops. */
+typedef int (*mmapfs_snapshot_differ_fn)(void *ctx, const char *name, uint32_t which,
+					 uint64_t offset, uint64_t length);
+
+/**
+ * Walk two snapshots, from their beginnings, side by side: @fn for each file, @range_fn
+ * (may be NULL) for each difference of one that both know or only one has. Returns 0 or
+ * what a callback returned. Errors: those of mmapfs_snapshot_next().
+ */
+int mmapfs_snapshot_diff(struct mmapfs_snapshot *a, struct mmapfs_snapshot *b,
+			 mmapfs_snapshot_delta_fn fn, mmapfs_snapshot_differ_fn range_fn,
+			 void *ctx);
 
 /* ---- control attributes of a mounted mmapfs ----------------------------------------- */
 

@@ -33,6 +33,10 @@
 	X(pwrite, int64_t, (int fd, const void *buf, size_t length, uint64_t offset),   \
 	  (fd, buf, length, offset))                                                    \
 	X(fdatasync, int, (int fd), (fd))                                               \
+	X(fsync, int, (int fd), (fd))                                                   \
+	X(renameat, int, (int dirfd, const char *from, const char *to),                 \
+	  (dirfd, from, to))                                                            \
+	X(unlinkat, int, (int dirfd, const char *path), (dirfd, path))                  \
 	X(sync_file_range, int,                                                         \
 	  (int fd, uint64_t offset, uint64_t length, unsigned int flags),               \
 	  (fd, offset, length, flags))                                                  \

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* cells.c - cells from the figures of core. */
+#include "cells.h"
+
+uint64_t figure_pages(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	if (!(residency->valid & figure))
+		return 0;
+	switch (figure) {
+	case MMAPFS_RESIDENT:
+		return residency->resident;
+	case MMAPFS_OCCUPIED:
+		return residency->occupied;
+	case MMAPFS_DIRTY:
+		return residency->dirty;
+	case MMAPFS_WRITEBACK:
+		return residency->writeback;
+	case MMAPFS_EVICTED:
+		return residency->evicted;
+	default:
+		return residency->recently_evicted;
+	}
+}
+
+const char *figure_reason(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	if (residency->valid & figure)
+		return NULL;
+	if (residency->reason != MMAPFS_REASON_NONE)
+		return mmapfs_reason_name(residency->reason);
+	return "not-measured";
+}
+
+static struct cell scaled(const struct mmapfs_residency *residency, uint32_t figure,
+			  uint64_t unit)
+{
+	struct cell cell;
+
+	if (!(residency->valid & figure))
+		return cell_unknown(figure_reason(residency, figure));
+	cell = cell_number(figure_pages(residency, figure) * unit);
+	/* That `resident` may include pages still being read is what `confidence` says of
+	 * the whole row; a mark on each would say it of nearly all. */
+	cell.upper_bound = figure != MMAPFS_RESIDENT && residency->upper_bound & figure;
+	return cell;
+}
+
+struct cell cell_figure(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	return scaled(residency, figure, 1);
+}
+
+struct cell cell_figure_bytes(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	return scaled(residency, figure, residency->page_size);
+}
+
+struct cell cell_figure_percent(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	if (residency->pages == 0)
+		return cell_none();
+	if (!(residency->valid & figure))
+		return cell_unknown(figure_reason(residency, figure));
+	return cell_percent_of(figure_pages(residency, figure), residency->pages);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* cells.h - cells from the figures of core, the same way in every verb. */
+#ifndef MMAPCTL_CELLS_H
+#define MMAPCTL_CELLS_H
+
+#include <mmapfs.h>
+
+#include "out.h"
+#include "target.h"
+
+/* A figure in pages: unknown with its reason where it was not measured. */
+struct cell cell_figure(const struct mmapfs_residency *residency, uint32_t figure);
+
+/* The same in bytes. The last page of a file counts whole. */
+struct cell cell_figure_bytes(const struct mmapfs_residency *residency, uint32_t figure);
+
+/* Share of pages that are @figure: unknown likewise, none for an empty file. */
+struct cell cell_figure_percent(const struct mmapfs_residency *residency, uint32_t figure);
+
+/* Pages of @figure; 0 where unknown. */
+uint64_t figure_pages(const struct mmapfs_residency *residency, uint32_t figure);
+
+/* Word of why @figure is missing. */
+const char *figure_reason(const struct mmapfs_residency *residency, uint32_t figure);
+
+#endif
