@@ -28,7 +28,11 @@ struct json_state {
 
 static int dump(const struct out *out, const json_t *value)
 {
-	return json_dumpf(value, out->file, JSON_COMPACT | JSON_ENCODE_ANY) < 0 ? -EIO : 0;
+	/* Digits enough for a share and for milliseconds, too few for 30.510000000000002. */
+	return json_dumpf(value, out->file,
+			  JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0
+		       ? -EIO
+		       : 0;
 }
 
 /* The reference to @value is taken. "a.b" is b in the object a. */
