@@ -151,7 +151,7 @@ mount_tests()
 		return
 	fi
 	MMAPFS_BUILD=$work/$directory /usr/bin/python3 -m pytest -q -p no:cacheprovider \
-		--tb=short --show-capture=no -r N "${match:+-k}" ${match:+"$match"} \
+		--tb=short --show-capture=no -r N ${match:+-k "$match"} \
 		--junitxml="$results/$suite/junit.xml" "$@" "$top/tests/$tests" </dev/null
 	case $? in
 	0 | 1 | 5) ;;

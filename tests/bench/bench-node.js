@@ -200,7 +200,9 @@ async function residency () {
   const held = mmapfs.fromFd(fd)
   held.advise('populate-read')
   const found = held.residency()
-  if (found.resident !== found.pages) console.error(`only ${found.resident} of ${found.pages} pages are resident`)
+  if (found.resident !== found.pages) {
+    console.error(`only ${found.resident} of ${found.pages} pages are resident`)
+  }
   const fresh = mmapfs.fromFd(fd)
   const subject = (io) => {
     let buffer

@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -154,28 +153,6 @@ def test_random_one_percent_of_a_tree_is_restored_exactly(base, jobs):
             assert action["extra_bytes"] == 0
 
     attempts(3, experiment)
-
-
-def test_restore_is_several_times_faster_than_touching(base, record_property):
-    """Only reported: on a loaded machine the order, not the factor, is what can be said."""
-    path = mmapfs.fill(base / "big", 256 * MIB)
-    rng = random.Random(5)
-    wanted = {path: set(rng.sample(range(256 * MIB // PAGE), 655))}
-    snap = base / "snap"
-    evict([path])
-    with holding(wanted):
-        mmapctl("snapshot", snap, path)
-    evict([path])
-    start = time.monotonic()
-    mmapctl("restore", snap)
-    restored = time.monotonic() - start
-    evict([path])
-    start = time.monotonic()
-    with holding(wanted):
-        touched = time.monotonic() - start
-    record_property("restore_ms", restored * 1000)
-    record_property("touch_ms", touched * 1000)
-    print(f"restore {restored * 1000:.0f} ms, touch {touched * 1000:.0f} ms")
 
 
 def test_what_is_resident_is_not_read_again(base):

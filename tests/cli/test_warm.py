@@ -74,17 +74,18 @@ def test_a_rate_holds_within_a_file(place):
     shown, source = place
     cold(source / "f", 16 * MIB)
     begin = time.monotonic()
-    found = tool.action("warm", "--rate", "32M", shown / "f")
+    # 4: this slow, the machine may have taken some of it away again.
+    found = tool.action("warm", "--rate", "32M", shown / "f", code=(0, 4))
     # Of half a second, without the last piece and the first.
     assert time.monotonic() - begin > 0.2
-    assert found["status"] == "done"
+    assert found["requested_bytes"] == 16 * MIB
 
 
 def test_a_rate_holds_over_many_small_files(source):
     for i in range(64):
         cold(source / f"{i}", 64 * KIB)
     begin = time.monotonic()
-    tool.run("warm", "--rate", "8M", "--jobs", "4", source)
+    tool.run("warm", "--rate", "8M", "--jobs", "4", source, code=(0, 4))
     assert time.monotonic() - begin > 0.4
 
 
