@@ -166,6 +166,25 @@ static int advise_extent(struct mmapfs_map *map, const struct mmapfs__extent *e,
 	}
 }
 
+/* Where @range is in the window. What stays in force on the memory does so wherever the
+ * file ends, now or later: so nobody need ask. */
+static int advice_extent(struct mmapfs_map *map, struct mmapfs_range range, uint32_t kinds,
+			 struct mmapfs__extent *ret)
+{
+	uint64_t page = mmapfs__page_size();
+	uint64_t end = map->offset + map->length;
+	uint64_t begin = u64_min(add_saturated(map->offset, range.offset), end);
+
+	if (kinds != STATE)
+		return mmapfs__map_extent(map, range, ret);
+	if (range.length)
+		end = u64_min(add_saturated(begin, range.length), end);
+	ret->eof = map->offset + map->length;
+	ret->begin = align_down(begin, page);
+	ret->end = begin < end ? align_up(end, page) : ret->begin;
+	return 0;
+}
+
 MMAPFS_PUBLIC int mmapfs_advise(struct mmapfs_map *map, struct mmapfs_range range,
 				enum mmapfs_advice advice, uint32_t flags)
 {
@@ -181,7 +200,7 @@ MMAPFS_PUBLIC int mmapfs_advise(struct mmapfs_map *map, struct mmapfs_range rang
 	if (r < 0)
 		return r;
 
-	r = mmapfs__map_extent(map, range, &e);
+	r = advice_extent(map, range, advices[advice].kinds, &e);
 	if (r < 0)
 		return r;
 	if (e.begin == e.end)

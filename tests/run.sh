@@ -4,7 +4,7 @@
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan cli cli-asan quickstart"
+suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan cli cli-asan node node-asan node-package quickstart"
 
 usage()
 {
@@ -16,7 +16,7 @@ with one line of counts. Exits with 0 only when something passed and nothing fai
 
   --suite NAME   only this suite; may be repeated: lint, api, unit, unit-clang-asan,
                  unit-clang-tsan, mount, mount-asan, mount-tsan, cli, cli-asan,
-                 quickstart
+                 node, node-asan, node-package, quickstart
   --match TEXT   of the mount and cli suites, only tests whose name matches (pytest -k)
   --keep         keep the build and result directories and say where they are
   --help         show this
@@ -75,6 +75,9 @@ packages_need meson ninja-build pkg-config gcc g++ libc6-dev binutils clang llvm
 	python3-pytest-rerunfailures attr acl fio vmtouch util-linux \
 	mount time e2fsprogs xfsprogs btrfs-progs findutils shellcheck codespell || exit 2
 
+# Node.js may be there from elsewhere, with its headers; Debian's would not fit beside it.
+command -v node >/dev/null || packages_need nodejs npm libnode-dev || exit 2
+
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/mmapfs-run.XXXXXX") || exit 2
 # Ordinary users run the daemon too.
 chmod 755 "$work"
@@ -114,6 +117,18 @@ build()
 	tail -n 60 "$directory.log"
 	broken "$suite" "the build failed"
 	return 1
+}
+
+# An addon with a sanitizer needs a Node.js with one: see suite_node-asan.
+build_asan()
+{
+	CC=clang build clang-asan "$1" -Db_sanitize=address,undefined -Db_lundef=false \
+		-Dnode=disabled
+}
+
+build_tsan()
+{
+	CC=clang build clang-tsan "$1" -Db_sanitize=thread -Db_lundef=false -Dnode=disabled
 }
 
 unit_tests()
@@ -168,13 +183,13 @@ suite_unit() { build gcc unit && unit_tests unit gcc; }
 
 suite_unit-clang-asan()
 {
-	CC=clang build clang-asan unit-clang-asan -Db_sanitize=address,undefined -Db_lundef=false &&
+	build_asan unit-clang-asan &&
 		unit_tests unit-clang-asan clang-asan
 }
 
 suite_unit-clang-tsan()
 {
-	CC=clang build clang-tsan unit-clang-tsan -Db_sanitize=thread -Db_lundef=false &&
+	build_tsan unit-clang-tsan &&
 		unit_tests unit-clang-tsan clang-tsan
 }
 
@@ -183,13 +198,13 @@ suite_mount() { build gcc mount && mount_tests mount gcc mount; }
 # The same with daemons that say so themselves when their memory or their locks are wrong.
 suite_mount-asan()
 {
-	CC=clang build clang-asan mount-asan -Db_sanitize=address,undefined -Db_lundef=false &&
+	build_asan mount-asan &&
 		mount_tests mount-asan clang-asan mount -m "not slow"
 }
 
 suite_mount-tsan()
 {
-	CC=clang build clang-tsan mount-tsan -Db_sanitize=thread -Db_lundef=false &&
+	build_tsan mount-tsan &&
 		mount_tests mount-tsan clang-tsan mount -m "not slow"
 }
 
@@ -197,9 +212,31 @@ suite_cli() { build gcc cli && mount_tests cli gcc cli; }
 
 suite_cli-asan()
 {
-	CC=clang build clang-asan cli-asan -Db_sanitize=address,undefined -Db_lundef=false &&
+	build_asan cli-asan &&
 		mount_tests cli-asan clang-asan cli -m "not slow"
 }
+
+suite_node()
+{
+	build gcc node || return
+	if [ ! -e "$work/gcc/node/mmapfs.node" ]; then
+		broken node "the addon was not built: node_api.h is missing (Debian: libnode-dev)"
+		return
+	fi
+	MMAPFS_BUILD=$work/gcc MMAPFS_ADDON=$work/gcc/node/mmapfs.node \
+		node --test --test-reporter=tap "$top"/node/test/*.test.js \
+		>"$results/node/tap.txt" 2>"$work/node.log" </dev/null
+}
+
+# node_script SUITE SCRIPT: a script of node/test that is one test.
+node_script()
+{
+	MMAPFS_BUILD=$work/gcc bash "$top/node/test/$2.sh" >"$results/$1/$2.log" 2>&1 </dev/null
+	echo "$2 $?" >"$results/$1/scripts.txt"
+}
+
+suite_node-asan() { build gcc node-asan && node_script node-asan sanitize; }
+suite_node-package() { node_script node-package package; }
 
 # In a mount namespace of its own, where /usr/local is empty: installs, and leaves nothing.
 suite_quickstart()

@@ -94,7 +94,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! {
 	{ [ -e "$build/build.ninja" ] ||
-		meson setup --buildtype=release -Dtests=disabled "$build" "$top"; } &&
+		meson setup --buildtype=release -Dtests=disabled -Dnode=disabled "$build" "$top"; } &&
 		ninja -C "$build" && meson install -C "$build" --no-rebuild
 } >"$log" 2>&1; then
 	tail -n 40 "$log" >&2

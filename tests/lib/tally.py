@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Count test results for run.sh: meson's testlog.json, pytest's junit.xml, and one-line
-results of scripts, into one table; print what failed; print the closing line."""
+"""Count test results for run.sh: meson's testlog.json, pytest's junit.xml, node's TAP and
+one-line results of scripts, into one table; print what failed; print the closing line."""
 
 import json
 import pathlib
@@ -50,7 +50,24 @@ def from_script(path):
         yield name, {key: 1}, (path.parent / f"{name}.log").read_text(errors="replace")
 
 
-READERS = {"testlog.json": from_meson, "junit.xml": from_junit, "scripts.txt": from_script}
+TAP = {key: re.compile(rf"^# {word} (\d+)$", re.MULTILINE)
+       for key, word in (("passed", "pass"), ("failed", "fail"), ("skipped", "skipped"),
+                         ("cancelled", "cancelled"))}
+
+
+def from_tap(path):
+    """What node --test counts at its end; without that end, the suite is a failure."""
+    text = path.read_text(errors="replace")
+    counts = {key: sum(map(int, pattern.findall(text))) for key, pattern in TAP.items()}
+    counts["failed"] += counts.pop("cancelled")
+    if not sum(counts.values()):
+        counts["failed"] = 1
+    output = "\n".join(line for line in text.splitlines()
+                       if re.match(r"\s*(not ok|error:|code:|stack:|at )", line))
+    yield path.stem, counts, output if counts["failed"] else ""
+
+
+READERS = {"tap.txt": from_tap, "testlog.json": from_meson, "junit.xml": from_junit, "scripts.txt": from_script}
 
 
 def count(suite):

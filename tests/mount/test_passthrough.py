@@ -98,7 +98,7 @@ def test_mincore_on_the_mount_is_that_of_the_source(file, source, passthrough, m
     mmapfs.evict_by_hand(file)
     with mmapfs.mapped(mounted / "f") as ours, mmapfs.mapped(file) as theirs:
         assert ours.resident() == theirs.resident() == 0
-        with mmapfs.hold(file, length=mmapfs.MIB):
+        with mmapfs.hold(file, length=mmapfs.MIB, readahead=False):
             assert ours.mincore() == theirs.mincore()
             assert ours.resident() == mmapfs.number(mounted / "f", "resident") > 0
 

@@ -265,7 +265,7 @@ static void error_of_the_kernel_is_forwarded(void **state)
 		{ MMAPFS_ADVICE_POPULATE_READ, "madvise", 0, -EHWPOISON, -EIO },
 		{ MMAPFS_ADVICE_POPULATE_READ, "madvise", 1, -ENOMEM, -ENOMEM },
 		{ MMAPFS_ADVICE_NORMAL, "mmap", 0, -ENOMEM, -ENOMEM },
-		{ MMAPFS_ADVICE_NORMAL, "fstat", 0, -EIO, -EIO },
+		{ MMAPFS_ADVICE_WILLNEED, "fstat", 0, -EIO, -EIO },
 	};
 
 	(void)state;
