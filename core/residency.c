@@ -35,15 +35,31 @@ static void put_cachestat(const struct mmapfs__observer *observer,
 		out->upper_bound |= MMAPFS_DIRTY;
 }
 
+static int add_run(void *ctx, uint64_t begin, uint64_t end)
+{
+	uint64_t *pages = ctx;
+
+	*pages += (end - begin) / mmapfs__page_size();
+	return 0;
+}
+
 static int put_mincore(struct mmapfs__observer *observer,
 		       const struct mmapfs__extent *extent, struct mmapfs_residency *out)
 {
+	uint64_t pages = 0;
 	int r;
 
-	r = mmapfs__observer_mincore_count(observer, extent->begin, extent->end,
-					   &out->resident);
+	/* Where cachestat can tell what is not there, mincore need not look at it: of a
+	 * sparse file of 1 TiB it would do so for half a minute. */
+	if (observer->cachestat)
+		r = mmapfs__observer_runs(observer, extent->begin, extent->end, true,
+					  add_run, &pages);
+	else
+		r = mmapfs__observer_mincore_count(observer, extent->begin, extent->end,
+						   &pages);
 	if (r < 0)
 		return r;
+	out->resident = pages;
 	out->valid |= MMAPFS_RESIDENT;
 	out->confidence = MMAPFS_CONFIDENCE_EXACT;
 	out->method = observer->cachestat ? MMAPFS_METHOD_CACHESTAT_MINCORE

@@ -330,6 +330,7 @@ static void a_sparse_tebibyte_takes_few_calls(void **state)
 {
 	const uint64_t size = UINT64_C(1) << 40;
 	const uint64_t stride = size / 150 / page;
+	struct mmapfs_residency counted = MMAPFS_INIT(struct mmapfs_residency);
 	static struct list got;
 	struct mmapfs_map *map;
 	unsigned int calls, i;
@@ -360,6 +361,11 @@ static void a_sparse_tebibyte_takes_few_calls(void **state)
 		}
 		assert_true(calls < 12000);
 	}
+	fake_sys_install();
+	assert_int_equal(mmapfs_residency(map, whole, MMAPFS_OBSERVE_READY, &counted), 0);
+	assert_int_equal(counted.resident, 150);
+	assert_true(fake_sys_calls("cachestat") + fake_sys_calls("mincore") < 12000);
+	fake_sys_remove();
 	mmapfs_map_close(map);
 	let_go();
 }
