@@ -107,9 +107,9 @@ compare()
 		"$(awk -v a="$mounted" -v b="$native" 'BEGIN { printf "%.2f", b ? a / b : 0 }')"
 }
 
-compare "sequential read, 1 MiB" --rw=read --bs=1M --ioengine=psync --loops=4
-compare "sequential read, mmap" --rw=read --bs=1M --ioengine=mmap --loops=4
-compare "random read, 4 KiB" --rw=randread --bs=4k --ioengine=psync --io_size="$size"
-compare "random read, 4 KiB, mmap" --rw=randread --bs=4k --ioengine=mmap --io_size="$size"
-compare "random write, 4 KiB" --rw=randwrite --bs=4k --ioengine=psync --io_size="$size"
-compare "random write, 4 KiB, mmap" --rw=randwrite --bs=4k --ioengine=mmap --io_size="$size"
+compare "sequential read, 1 MiB" --rw=read --bs=1M --ioengine=psync --loops=8
+compare "sequential read, mmap" --rw=read --bs=1M --ioengine=mmap --loops=8
+compare "random read, 4 KiB" --rw=randread --bs=4k --ioengine=psync --loops=8
+compare "random read, 4 KiB, mmap" --rw=randread --bs=4k --ioengine=mmap --loops=8
+compare "random write, 4 KiB" --rw=randwrite --bs=4k --ioengine=psync --loops=8
+compare "random write, 4 KiB, mmap" --rw=randwrite --bs=4k --ioengine=mmap --loops=8
