@@ -211,6 +211,19 @@ def test_unmounting_a_busy_mount_is_refused(source, mount):
     mounted.unmount()
 
 
+def test_unmounting_while_closes_are_queued_ends_well(source, mount):
+    """The kernel ends them with ECONNABORTED where an idle daemon would see ENODEV."""
+    for i in range(400):
+        (source / f"{i}").write_bytes(b"x")
+    for _ in range(5):
+        mounted = mount(source)
+        opened = [os.open(mounted / f"{i}", os.O_RDONLY) for i in range(400)]
+        for fd in opened:
+            os.close(fd)
+        mmapfs.check(mmapfs.libc.umount2(os.fsencode(mounted.point), 0))
+        assert mounted.process.wait(mmapfs.DEADLINE) == 0
+
+
 def test_unmounting_during_a_warm_ends_it(source, mount):
     mmapfs.fill(source / "f", 256 * mmapfs.MIB)
     mmapfs.evict_by_hand(source / "f")
