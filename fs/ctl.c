@@ -158,11 +158,14 @@ static const char help_tail[] =
 
 /* ---- names ---- */
 
-static enum ctl_where kind_of(const struct inode *inode)
+/* enum ctl_where, or-ed. */
+static unsigned int kind_of(const struct inode *inode)
 {
 	if (S_ISREG(inode->type))
 		return CTL_FILE;
-	return S_ISDIR(inode->type) ? CTL_DIR : CTL_OTHER;
+	if (!S_ISDIR(inode->type))
+		return CTL_OTHER;
+	return inode->is_root ? CTL_DIR | CTL_ROOT : CTL_DIR;
 }
 
 /* What follows "user.mmapfs" in @name, without the dot; NULL when it is not ours. */
@@ -322,6 +325,13 @@ static const char *access_text(const struct ctl_row *row)
 	return row->get ? "rw" : "-w";
 }
 
+static const char *only_where(const struct ctl_row *row)
+{
+	if (row->where == CTL_ROOT)
+		return "  (the mount's root only)";
+	return row->where & CTL_DIR ? "" : "  (files only)";
+}
+
 static int help_row(const struct ctl_row *row, struct ctl_text *ret)
 {
 	int r;
@@ -330,8 +340,7 @@ static int help_row(const struct ctl_row *row, struct ctl_text *ret)
 			    access_text(row), row->takes_range ? "@" : " ", row->help);
 	if (r < 0 || !row->values)
 		return r;
-	return ctl_text_printf(ret, "\n%16s= %s%s", "", row->values,
-			       row->where & CTL_DIR ? "" : "  (files only)");
+	return ctl_text_printf(ret, "\n%16s= %s%s", "", row->values, only_where(row));
 }
 
 static int get_help(struct ctl_request *rq, struct ctl_text *ret)

@@ -17,6 +17,7 @@ enum ctl_where {
 	CTL_FILE = 1 << 0,
 	CTL_DIR = 1 << 1,
 	CTL_OTHER = 1 << 2,
+	CTL_ROOT = 1 << 3, /* the mount's root directory, which is a CTL_DIR as well */
 };
 
 /* No value that may be written is longer. */

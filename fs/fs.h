@@ -11,6 +11,7 @@
 #include "inode.h"
 #include "options.h"
 
+struct cache;
 struct workers;
 
 /* Counters of what the kernel asked for; read by tests and, later, by metrics. */
@@ -32,6 +33,8 @@ struct fs {
 	/* Long work that goes on after its request was answered: warm, tree evict. */
 	struct workers *job_workers;
 	atomic_bool stopping; /* long work looks at this and ends */
+
+	struct cache *cache; /* see cache.h; NULL: no part of it was ever asked for */
 
 	uint64_t lock_limit;		    /* bytes all regions together may lock */
 	atomic_uint_fast64_t locked_bytes;  /* locked now; see region_lock */

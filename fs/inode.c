@@ -446,6 +446,7 @@ int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
 		inode_table_free(table);
 		return r;
 	}
+	table->root->is_root = true;
 	close(root_fd);
 	*ret = table;
 	return 0;

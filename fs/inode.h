@@ -46,6 +46,7 @@ struct inode {
 	int32_t backing_id;  /* passthrough: registered with the kernel while opens > 0 */
 
 	atomic_uchar advice; /* of the whole file, see region_advice(); 0: none given */
+	bool is_root;	     /* the mount's own; never changes */
 	_Atomic(struct region *) region; /* control state; NULL until first needed, then kept */
 
 	unsigned int mount;	   /* index into the table's mounts, for open_by_handle_at */

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "region.h"
+#include "cache.h"
 #include "reply.h"
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -91,7 +91,7 @@ static int add_plus(struct listing *listing, const struct dir_entry *entry)
 			return 0;
 		/* An entry that cannot be looked up is still a name of the directory. */
 		if (r == 0) {
-			region_inherit(listing->dir->inode, inode);
+			cache_named(&session->fs, listing->dir->inode, entry->name, inode);
 			param = entry_of(session, inode, &st);
 		}
 	}

@@ -8,13 +8,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cache.h"
 #include "creds.h"
 #include "datapath.h"
-#include "region.h"
 #include "reply.h"
 
 static void close_handle(struct session *session, struct handle *handle)
 {
+	cache_closed(&session->fs, handle->inode, handle->writer);
 	datapath_close(session, handle->inode, handle->writer);
 	handle_close(&session->fs, handle);
 }
@@ -35,6 +36,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	id = datapath_open(session, inode, handle->writer);
+	cache_opened(&session->fs, inode, handle->writer);
 	fi->fh = (uintptr_t)handle;
 	fi->noflush = 1;
 	/* An interrupted open is not answered, and will not be released. */
@@ -92,7 +94,7 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	r = inode_get(fs->inodes, fd, ret_st, ret_inode);
 	if (r < 0)
 		return r;
-	region_inherit(req_inode(req, parent), *ret_inode);
+	cache_named(fs, req_inode(req, parent), name, *ret_inode);
 	r = handle_adopt(fs, *ret_inode, flags, &fd, ret_handle);
 	if (r < 0)
 		inode_unref(fs->inodes, *ret_inode, 1);
@@ -115,6 +117,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	id = datapath_open(session, inode, handle->writer);
+	cache_opened(&session->fs, inode, handle->writer);
 	fi->fh = (uintptr_t)handle;
 	fi->noflush = 1;
 	entry = entry_of(session, inode, &st);

@@ -8,8 +8,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "creds.h"
-#include "region.h"
 #include "reply.h"
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -23,7 +23,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (r == 0)
 		r = inode_get_at(fs->inodes, dir.fd, name, &st, &inode);
 	if (r == 0)
-		region_inherit(req_inode(req, parent), inode);
+		cache_named(fs, req_inode(req, parent), name, inode);
 	reply_entry(req, r, inode, &st);
 }
 

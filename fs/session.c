@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "cache.h"
 #include "creds.h"
 #include "log.h"
 #include "mountpoint.h"
@@ -75,6 +76,7 @@ static void *announce(void *arg)
 		(void)kill(getpid(), SIGTERM);
 		return NULL;
 	}
+	cache_start(&session->fs);
 	tell_starter(session);
 	return NULL;
 }
@@ -228,6 +230,7 @@ static void stop_workers(struct session *session)
 	struct fs *fs = &session->fs;
 
 	atomic_store(&fs->stopping, true);
+	cache_stop(fs);
 	if (fs->request_workers && fs->job_workers &&
 	    workers_depth(fs->request_workers) + workers_depth(fs->job_workers) > 0 &&
 	    creds_privileged())
@@ -247,7 +250,9 @@ static int run(struct session *session, const char *source, int root_fd)
 		log_line(LOG_ERR, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = mount_session(session, source);
+	r = cache_open(&session->fs);
+	if (r == 0)
+		r = mount_session(session, source);
 	if (r == 0)
 		r = serve(session);
 	signals_end(&session->signals);

@@ -5,12 +5,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
 #include "base/cleanup.h"
+#include "thread.h"
 
 struct task {
 	STAILQ_ENTRY(task) next;
@@ -72,26 +72,6 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/*
- * Signals for the process are the main thread's, which ends the session; those that an
- * instruction raises must stay deliverable, or the fault guard could not catch them.
- */
-static int start_thread(struct workers *workers, pthread_t *ret)
-{
-	sigset_t blocked, before;
-	int r;
-
-	sigfillset(&blocked);
-	sigdelset(&blocked, SIGBUS);
-	sigdelset(&blocked, SIGSEGV);
-	sigdelset(&blocked, SIGFPE);
-	sigdelset(&blocked, SIGILL);
-	pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	r = -pthread_create(ret, NULL, thread_main, workers);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
-}
-
 int workers_start(unsigned int threads, size_t queue_limit, struct workers **ret)
 {
 	struct workers *workers;
@@ -108,7 +88,7 @@ int workers_start(unsigned int threads, size_t queue_limit, struct workers **ret
 	workers->queue_limit = queue_limit;
 
 	for (unsigned int i = 0; i < threads; i++) {
-		r = start_thread(workers, &workers->threads[i]);
+		r = thread_start(thread_main, workers, &workers->threads[i]);
 		if (r < 0) {
 			workers_stop(workers);
 			return r;
