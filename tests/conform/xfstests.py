@@ -1,0 +1,161 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""xfstests' quick generic group in its FUSE mode, beside the same tests on the filesystem
+below, each test with a deadline of its own.
+
+It runs in a mount namespace where mount(8) finds the mmapfs that was built, and /etc/passwd and
+/etc/group have the users that the tests want. The suite also unmounts by the name of what is
+mounted, for which a directory will not do: the sources go by the names in SOURCES."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import conform
+import mmapfs
+
+CHECKOUT = "of git.kernel.org's xfstests (github.com/kdave/xfstests), built: make"
+INSIDE = "MMAPFS_CONFORM_INSIDE"
+SOURCES = ("mmapfs-test", "mmapfs-scratch")
+USERS = ("fsgqa", "fsgqa2", "123456-fsgqa")
+
+
+def enter_namespace():
+    """Once more, in a mount namespace of its own, without other people's mounts."""
+    if os.environ.get(INSIDE):
+        return
+    os.environ[INSIDE] = "1"
+    os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
+                          *sys.argv])
+
+
+def let_go_of_others():
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        left, right = line.split(" - ", 1)
+        if right.startswith("fuse") or right.split()[1].startswith("/dev/loop"):
+            subprocess.run(["umount", "-l", left.split()[4]], check=False,
+                           capture_output=True)
+
+
+def bind(what, where):
+    subprocess.run(["mount", "--bind", what, where], check=True)
+
+
+def teach_type(checkout, base):
+    """The suite knows the type "fuse" and takes "fuse.mmapfs" for another filesystem."""
+    path = checkout / "common" / "rc"
+    known = "s/fuse.ceph-fuse/ceph-fuse/"
+    text = path.read_text()
+    if known not in text:
+        sys.exit(f"{path} is not as expected: cannot teach it the type fuse.mmapfs")
+    (base / "rc").write_text(text.replace(known, known + ";s/fuse.mmapfs/fuse/"))
+    bind(base / "rc", path)
+
+
+def furnish(base):
+    (base / "bin").mkdir()
+    program = base / "bin" / "mmapfs"
+    program.write_text(f'#!/bin/sh\nname=$1; shift\n'
+                       f'exec {mmapfs.DAEMON.resolve()} "{base}/$name" "$@" -o fsname="$name"\n')
+    program.chmod(0o755)
+    bind(base / "bin", "/usr/local/bin")
+    for name, line in (("passwd", "{0}:x:{1}:{1}::/:/bin/sh"), ("group", "{0}:x:{1}:")):
+        extra = [line.format(user, 54000 + i) for i, user in enumerate(USERS)]
+        path = base / name
+        path.write_text(pathlib.Path("/etc", name).read_text() + "\n".join(extra) + "\n")
+        bind(path, f"/etc/{name}")
+
+
+def settings(fstype, path, disks, base):
+    """The environment of ./check."""
+    for name in ("test", "scratch"):
+        (base / name).mkdir()
+    common = {"TEST_DIR": base / "test", "SCRATCH_MNT": base / "scratch",
+              "RESULT_BASE": base / "results", "HOST_OPTIONS": base / "none"}
+    if path == "native":
+        more = {"FSTYP": fstype, "TEST_DEV": disks[0].device,
+                "SCRATCH_DEV": disks[1].device}
+    else:
+        options = f"-oallow_other,dev,suid,data_path={path}"
+        more = {"FSTYP": "fuse", "FUSE_SUBTYP": ".mmapfs", "TEST_DEV": SOURCES[0],
+                "SCRATCH_DEV": SOURCES[1], "MOUNT_OPTIONS": options,
+                "TEST_FS_MOUNT_OPTS": options}
+    return {name: str(value) for name, value in {**common, **more}.items()}
+
+
+def verdict(status, output):
+    if status is None:
+        return conform.HANG
+    if "[not run]" in output or "[expunged]" in output:
+        return conform.SKIP
+    return conform.PASS if status == 0 else conform.FAIL
+
+
+def name_sources(names, disks):
+    for name, disk in zip(SOURCES, disks):
+        (names / name).unlink(missing_ok=True)
+        (names / name).symlink_to(disk.point)
+
+
+def run_path(options, fstype, path, names, tests, results):
+    with mmapfs.directory() as base:
+        disks = []
+        for name in ("a", "b"):
+            (base / name).mkdir()
+            disks.append(mmapfs.Loop(base / name, fstype, 4 << 30))
+        if path == "native":
+            # ./check mounts them itself.
+            for disk in disks:
+                subprocess.run(["umount", disk.point], check=True)
+        name_sources(names, disks)
+        where = conform.Place(fstype, path, None, None, None)
+        env = settings(fstype, path, disks, base)
+        try:
+            for test in tests:
+                status, output = conform.run(["./check", test], 300, cwd=options.checkout,
+                                             env=env)
+                result = verdict(status, output)
+                results.add(where, test, result, "" if result == conform.PASS else
+                            " ".join(re.sub(r"^.*?\n(?=generic)", "", output, count=1,
+                                            flags=re.DOTALL).split()))
+        finally:
+            for point in reversed(mmapfs.mounts_below(base)):
+                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+            for disk in disks:
+                disk.close()
+
+
+def quick(checkout, match):
+    lines = (checkout / "tests" / "generic" / "group.list").read_text().splitlines()
+    tests = [line.split()[0] for line in lines if not line.startswith("#")
+             and "quick" in line.split()[1:]]
+    return [f"generic/{test}" for test in tests if match in f"generic/{test}"]
+
+
+def main():
+    enter_namespace()
+    options = conform.arguments("xfstests", CHECKOUT)
+    conform.need(options.checkout / "ltp" / "fsx", "build the checkout first")
+    tests = quick(options.checkout, options.match)
+    results = conform.Results("xfstests", options.out)
+    let_go_of_others()
+    with tempfile.TemporaryDirectory() as name:
+        base = pathlib.Path(name)
+        try:
+            furnish(base)
+            teach_type(options.checkout, base)
+            for fstype in options.fs:
+                for path in options.path:
+                    run_path(options, fstype, path, base, tests, results)
+        finally:
+            for point in ("/usr/local/bin", "/etc/passwd", "/etc/group",
+                          options.checkout / "common" / "rc"):
+                subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+    sys.exit(1 if results.summary() else 0)
+
+
+if __name__ == "__main__":
+    main()
