@@ -8,6 +8,7 @@
 #include <mmapfs.h>
 
 #include "options.h"
+#include "remount.h"
 #include "session.h"
 
 /* Wait until the mount is up (0) or the daemon has failed (its exit code). */
@@ -54,6 +55,8 @@ int main(int argc, char **argv)
 			(void)printf("mmapfs %s, libfuse %s\n", mmapfs_version(),
 				     fuse_pkgversion());
 			code = EXIT_SUCCESS;
+		} else if (options.remount) {
+			code = remount(options.mountpoint, options.libfuse_options);
 		} else {
 			code = options.foreground ? session_run(&options, -1)
 						  : run_in_background(&options);

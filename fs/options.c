@@ -87,6 +87,13 @@ static int set_no_acl(struct options *o, const char *value)
 	return 0;
 }
 
+static int set_remount(struct options *o, const char *value)
+{
+	(void)value;
+	o->remount = true;
+	return 0;
+}
+
 static int set_data_path(struct options *o, const char *value)
 {
 	static const char *const words[] = { [PATH_AUTO] = "auto",
@@ -161,6 +168,7 @@ static const struct row rows[] = {
 	{ "max_threads", "N", set_max_threads, "threads that answer requests; default 10" },
 	{ "workers", "N", set_workers, "threads for warm, evict and the like; default 2" },
 	/* Words of mount(8) and fstab(5) that are not for the filesystem. */
+	{ "remount", NULL, set_remount, NULL },
 	{ "defaults", NULL, ignore, NULL },
 	{ "auto", NULL, ignore, NULL },
 	{ "noauto", NULL, ignore, NULL },

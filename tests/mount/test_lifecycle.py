@@ -118,6 +118,28 @@ def test_a_line_of_fstab_works(options, helper, base, source, point):
     mmapfs.wait_until(lambda: not daemons_of(point), what="the end of the daemon")
 
 
+def mount_flags(point):
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+    line, = [line for line in mounts.splitlines() if f" {point} " in line]
+    return line.split()[5].split(",")
+
+
+def test_a_remount_changes_what_the_kernel_keeps(helper, source, point):
+    (source / "f").write_bytes(b"x")
+    subprocess.run(["mount", "-t", "fuse.mmapfs", source, point, "-o", "allow_other"],
+                   check=True)
+    served_by = daemons_of(point)
+    subprocess.run(["mount", "-o", "remount,ro,noexec", point], check=True)
+    assert {"ro", "noexec"} <= set(mount_flags(point))
+    assert mmapfs.errno_of((point / "f").write_bytes, b"y") == "EROFS"
+    subprocess.run(["mount", "-o", "remount,rw", point], check=True)
+    (point / "f").write_bytes(b"z")
+    assert (source / "f").read_bytes() == b"z"
+    assert daemons_of(point) == served_by
+    subprocess.run(["umount", point], check=True)
+    mmapfs.wait_until(lambda: not daemons_of(point), what="the end of the daemon")
+
+
 def bad_starts(base):
     (base / "dir").mkdir()
     (base / "file").write_bytes(b"")

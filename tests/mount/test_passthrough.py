@@ -3,6 +3,7 @@
 byte, there is one copy of them in the page cache, and both sides see the same."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_writes_ask_for_no_capability_attribute(passthrough, file, source, mount
 
 
 def test_reading_fills_the_page_cache_once(passthrough, source, mount):
-    length = 256 * mmapfs.MIB
+    length = 512 * mmapfs.MIB
     file = mmapfs.fill(source / "big", length)
     mounted = mount(source)
     mmapfs.evict_by_hand(file)
@@ -91,6 +92,23 @@ def test_mmap_is_coherent_both_ways(file, source, passthrough, mount):
         with open(file, "r+b", buffering=0) as writer:
             os.pwrite(writer.fileno(), b"by the source", 30_000)
         assert ours.read(30_000, 13) == b"by the source"
+
+
+def test_a_mapped_store_shows_in_times_that_were_kept(file, source, mount, data_path):
+    """The lookup of open(2) leaves attributes with the kernel, good for a minute here. stat(1)
+    asks for one time only; all of them would be asked for anew, because mmap(2) spoils one."""
+    mounted = mount(source, f"allow_other,data_path={data_path},attr_timeout=60")
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+
+    def mtime():
+        return subprocess.run(["stat", "-c", "%Y", mounted / "f"], check=True, text=True,
+                              capture_output=True).stdout.strip()
+
+    assert mtime() == "1000000000"
+    with mmapfs.mapped(mounted / "f", write=True) as ours:
+        ours.write(5000, b"stored")
+        ours.sync()
+    assert mtime() != "1000000000"
 
 
 def test_mincore_on_the_mount_is_that_of_the_source(file, source, passthrough, mount):
