@@ -118,7 +118,7 @@ static void set_groups(unsigned int count, const gid_t *groups)
 	(void)syscall(SYS_setgroups, (size_t)count, groups);
 }
 
-struct creds creds_enter_user(const struct creds_user *user)
+static struct creds enter_with_groups(const struct creds_user *user, uint64_t effective)
 {
 	struct creds creds = { .entered = false };
 
@@ -128,8 +128,19 @@ struct creds creds_enter_user(const struct creds_user *user)
 	set_groups(user->group_count, user->groups);
 	(void)setfsgid(user->gid);
 	(void)setfsuid(user->uid);
-	set_effective(0);
+	set_effective(effective & permitted);
 	return creds;
+}
+
+struct creds creds_enter_user(const struct creds_user *user)
+{
+	return enter_with_groups(user, 0);
+}
+
+struct creds creds_enter_owner(const struct creds_user *user)
+{
+	return enter_with_groups(user, CAP_BIT(CAP_DAC_OVERRIDE) |
+				       CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_FOWNER));
 }
 
 void creds_leave(struct creds *creds)

@@ -62,6 +62,10 @@ void creds_leave(struct creds *creds);
  */
 struct creds creds_enter_user(const struct creds_user *user);
 
+/* The same for what the kernel has checked, but whose effect depends on the groups too:
+ * with the capabilities to reach the file and to act as its owner. */
+struct creds creds_enter_owner(const struct creds_user *user);
+
 /* Set this thread's umask; other threads keep theirs. */
 void creds_umask(mode_t umask);
 

@@ -135,6 +135,19 @@ static bool is_inside(const char *path, const char *directory)
 	return strncmp(path, directory, length) == 0 && path[length] == '/';
 }
 
+int mountpoint_without_atime(int source_fd)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOATIME,
+				   .attr_clr = MOUNT_ATTR__ATIME };
+	_cleanup_close_ int fd = open_tree(source_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+								  AT_EMPTY_PATH | AT_RECURSIVE);
+
+	if (fd < 0 ||
+	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
 int mountpoint_prepare(const char *source, const char *mountpoint, char **ret_source,
 		       char **ret_mountpoint)
 {

@@ -11,4 +11,11 @@
 int mountpoint_prepare(const char *source, const char *mountpoint, char **ret_source,
 		       char **ret_mountpoint);
 
+/*
+ * A view of the tree at @source_fd through which reading updates no access time, whatever
+ * its own mount says: mounts made below it later are not in it. Returns a descriptor or a
+ * negative errno: -EPERM without CAP_SYS_ADMIN.
+ */
+int mountpoint_without_atime(int source_fd);
+
 #endif

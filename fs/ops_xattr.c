@@ -47,6 +47,27 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		control_get(req, inode, name, size, CONTROL_XATTR);
 }
 
+/* Giving a file an access ACL takes its set-group-ID bit away, unless the caller is a member
+ * of its group: the source has to see who does it. */
+static struct creds enter_for(fuse_req_t req, const char *name)
+{
+	const struct creds none = { .entered = false };
+	struct creds_user user;
+
+	if (strcmp(name, "system.posix_acl_access") != 0)
+		return none;
+	user = req_user(req, true);
+	return creds_enter_owner(&user);
+}
+
+static int set_on_source(fuse_req_t req, int fd, const char *name, const char *value,
+			 size_t size, int flags)
+{
+	_cleanup_creds_ struct creds creds = enter_for(req, name);
+
+	return setxattr(fd_name(fd).text, name, value, size, flags);
+}
+
 static int change_source(fuse_req_t req, struct inode *inode, const char *name,
 			 const char *value, size_t size, int flags)
 {
@@ -56,7 +77,7 @@ static int change_source(fuse_req_t req, struct inode *inode, const char *name,
 	if (r < 0)
 		return r;
 	if (value)
-		r = setxattr(fd_name(fd.fd).text, name, value, size, flags);
+		r = set_on_source(req, fd.fd, name, value, size, flags);
 	else
 		r = removexattr(fd_name(fd.fd).text, name);
 	return r < 0 ? -errno : 0;

@@ -87,6 +87,13 @@ static int set_no_acl(struct options *o, const char *value)
 	return 0;
 }
 
+static int set_noatime(struct options *o, const char *value)
+{
+	(void)value;
+	o->noatime = true;
+	return fuse_opt_add_opt(&o->libfuse_options, "noatime") < 0 ? -ENOMEM : 0;
+}
+
 static int set_remount(struct options *o, const char *value)
 {
 	(void)value;
@@ -163,6 +170,7 @@ static const struct row rows[] = {
 	  "how long the kernel may keep attributes; default 1" },
 	{ "entry_timeout", "SECONDS", set_entry_timeout,
 	  "how long the kernel may keep names; default 1" },
+	{ "noatime", NULL, set_noatime, "leave access times alone, those of the source too" },
 	{ "list_xattrs", NULL, set_list_xattrs, "let listxattr show the names that report" },
 	{ "noacl", NULL, set_no_acl, "leave POSIX ACLs out of permission checks" },
 	{ "max_threads", "N", set_max_threads, "threads that answer requests; default 10" },
@@ -305,7 +313,7 @@ void options_print_help(FILE *out)
 			      width >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - width, "",
 			      rows[i].help);
 	}
-	(void)fprintf(out, "  -o allow_other, ro, nosuid, nodev, noexec, noatime, clone_fd and\n"
+	(void)fprintf(out, "  -o allow_other, ro, nosuid, nodev, noexec, clone_fd and\n"
 			   "  others: as for every FUSE filesystem, see mount.fuse3(8)\n\n"
 			   "Example:\n"
 			   "  mount -t fuse.mmapfs /srv/data /mnt/data -o allow_other\n"

@@ -22,6 +22,7 @@ struct options {
 	bool version;
 	bool list_xattrs;
 	bool no_acl;
+	bool noatime; /* for the source, too: the mount's own word does not reach it */
 	bool remount; /* of a mount that is there, see remount.h */
 	enum path_choice data_path;
 	uint64_t lock_limit; /* bytes; UINT64_MAX: a quarter of RAM */

@@ -27,6 +27,7 @@
 #define INIT_EXT (1ull << 30)
 #define INIT_DIRECT_IO_ALLOW_MMAP (1ull << 36)
 #define INIT_PASSTHROUGH (1ull << 37)
+#define INIT_NO_EXPORT_SUPPORT (1ull << 38)
 
 /* The reply as of protocol 7.40: max_stack_depth follows flags2. */
 struct init_reply {
@@ -184,7 +185,8 @@ static void complete_init(struct passthrough *pt, struct init_reply *reply)
 	uint64_t want = INIT_PARALLEL_DIROPS | INIT_HANDLE_KILLPRIV_V2;
 
 	if ((pt->offered & INIT_EXT) && (reply->flags & INIT_EXT)) {
-		want |= INIT_DIRECT_IO_ALLOW_MMAP;
+		/* A file handle would be stale as soon as the kernel forgets the inode. */
+		want |= INIT_DIRECT_IO_ALLOW_MMAP | INIT_NO_EXPORT_SUPPORT;
 		if (pt->privileged && pt->stack_depth > 0)
 			want |= INIT_PASSTHROUGH;
 	}

@@ -34,6 +34,7 @@
 #define REQUESTS_WAITING 1024
 #define JOBS_WAITING 4096
 #define SHUTDOWN_SECONDS 30
+#define DESCRIPTORS_MAX (1u << 20) /* what fs.nr_open has by default */
 
 /* From the terminal of the starter into the background. */
 static void leave_terminal(void)
@@ -81,12 +82,15 @@ static void *announce(void *arg)
 	return NULL;
 }
 
-/* Descriptors as many as allowed; locks, for an ordinary user, as much as allowed. */
-static void raise_limit(int resource)
+/* Descriptors and locked memory, as much as allowed: the hard limit, and beyond it where we
+ * are allowed to raise that to @more (CAP_SYS_RESOURCE). */
+static void raise_limit(int resource, rlim_t more)
 {
+	const struct rlimit beyond = { more, more };
 	struct rlimit limit;
 
-	if (getrlimit(resource, &limit) == 0) {
+	if (getrlimit(resource, &limit) == 0 &&
+	    (limit.rlim_max >= more || setrlimit(resource, &beyond) < 0)) {
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(resource, &limit);
 	}
@@ -267,6 +271,21 @@ static int run(struct session *session, const char *source, int root_fd)
 	return r;
 }
 
+/* The kernel's passthrough and our own reads go by the mount that the source is on. */
+static int take_noatime(const struct options *options, int root_fd)
+{
+	int fd = options->noatime ? mountpoint_without_atime(root_fd) : -EINVAL;
+
+	if (fd < 0) {
+		if (options->noatime)
+			log_line(LOG_NOTICE, "noatime: access times of the source will change "
+					     "(%s)", strerror(-fd));
+		return root_fd;
+	}
+	close(root_fd);
+	return fd;
+}
+
 int session_run(const struct options *options, int ready_fd)
 {
 	struct session session = { .options = options, .ready_fd = ready_fd };
@@ -279,8 +298,9 @@ int session_run(const struct options *options, int ready_fd)
 	root_fd = mountpoint_prepare(options->source, options->mountpoint, &source, &mountpoint);
 	if (root_fd < 0)
 		return EXIT_FAILURE;
-	raise_limit(RLIMIT_NOFILE);
-	raise_limit(RLIMIT_MEMLOCK);
+	root_fd = take_noatime(options, root_fd);
+	raise_limit(RLIMIT_NOFILE, DESCRIPTORS_MAX);
+	raise_limit(RLIMIT_MEMLOCK, 0);
 	if (creds_drop_unneeded() < 0) {
 		log_line(LOG_ERR, "cannot set capabilities: %s", strerror(errno));
 		return EXIT_FAILURE;

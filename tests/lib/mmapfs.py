@@ -32,6 +32,7 @@ MADV_POPULATE_READ = 22
 SYS_CACHESTAT = 451
 SYS_RENAMEAT2 = 316 if os.uname().machine == "x86_64" else 276
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+SYS_NAME_TO_HANDLE_AT = 303 if os.uname().machine == "x86_64" else 264
 AT_FDCWD = -100
 
 libc = ctypes.CDLL(None, use_errno=True)

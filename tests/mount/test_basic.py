@@ -523,6 +523,29 @@ def access_control_lists(d):
 # ---- locks, space ----------------------------------------------------------------------
 
 
+def flags_of(path):
+    return subprocess.run(["lsattr", "-d", path], check=True, capture_output=True,
+                          text=True).stdout.split()[0]
+
+
+def change_flags(change, path):
+    return subprocess.run(["chattr", change, path], check=False,
+                          capture_output=True).returncode
+
+
+@operation
+def inode_flags(d):
+    (d / "f").write_bytes(b"x")
+    os.mkdir(d / "sub")
+    before = flags_of(d / "f"), flags_of(d / "sub")
+    given = change_flags("+i", d / "f"), change_flags("+A", d / "sub")
+    found = (flags_of(d / "f"), flags_of(d / "sub"), errno_of(open, d / "f", "r+b"),
+             errno_of(os.unlink, d / "f"))
+    refused = mmapfs.run_as(mmapfs.NOBODY, lambda: change_flags("-A", d / "sub"))
+    taken = change_flags("-i", d / "f"), change_flags("-A", d / "sub")
+    return before, given, found, refused, taken, flags_of(d / "f"), flags_of(d / "sub")
+
+
 def is_locked_out(take):
     def attempt():
         return errno_of(take)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Starting, failing to start, ending in every way, read-only mounts."""
 
+import ctypes
 import fcntl
 import os
 import pathlib
@@ -194,6 +195,33 @@ def test_relative_paths_work(base, source):
     assert result.returncode == 0, result.stderr
     assert (base / "rel" / "f").read_bytes() == b"x"
     subprocess.run(["umount", base / "rel"], check=True)
+
+
+def name_to_handle(path):
+    """name_to_handle_at(2) of a path, with room for any handle."""
+    handle = struct.pack("Ii", 128, 0) + bytes(128)
+    mount = ctypes.create_string_buffer(4)
+    return mmapfs.check(mmapfs.libc.syscall(mmapfs.SYS_NAME_TO_HANDLE_AT, mmapfs.AT_FDCWD,
+                                            os.fsencode(path),
+                                            ctypes.create_string_buffer(handle), mount, 0))
+
+
+def test_file_handles_that_would_go_stale_are_not_given_out(source, mount):
+    (source / "f").write_bytes(b"x")
+    name_to_handle(source / "f")
+    assert mmapfs.errno_of(name_to_handle, mount(source) / "f") == "EOPNOTSUPP"
+
+
+@pytest.mark.parametrize("options,changes", [("allow_other", True),
+                                             ("allow_other,noatime", False)])
+def test_noatime_reaches_the_source(options, changes, source, mount, data_path):
+    (source / "f").write_bytes(b"x" * 4096)
+    os.utime(source / "f", (1_000_000_000, 1_100_000_000))
+    if data_path == "mapped":
+        changes = False  # the daemon's mapping is read, which changes no time
+    mounted = mount(source, f"{options},data_path={data_path}")
+    assert (mounted / "f").read_bytes() == b"x" * 4096
+    assert (os.stat(source / "f").st_atime != 1_000_000_000) == changes
 
 
 # ---- ending ----------------------------------------------------------------------------

@@ -107,6 +107,25 @@ def default_acl_is_inherited(d):
 
 
 @case
+def an_acl_takes_the_sgid_bit_from_a_stranger_to_the_group(d):
+    """Not from a member, also when only by a supplementary group."""
+    found = []
+    for name, member in (("stranger", []), ("member", [STAFF])):
+        path = d / name
+        path.write_bytes(b"")
+        os.chown(path, ALICE, STAFF)
+        os.chmod(path, 0o2775)
+
+        def give():
+            subprocess.run(["setfacl", "-m", "u::rwx,g::rwx,o::rwx", path], check=True,
+                           capture_output=True)
+        run_as(ALICE, give, groups=member)
+        found.append(owner(path))
+    assert found[0][2] != found[1][2]
+    return found
+
+
+@case
 def suid_and_sgid_are_dropped_by_a_write(d):
     results = []
     for name, mode in (("u", 0o4777), ("g", 0o2777), ("both", 0o6777), ("plain", 0o2766)):
