@@ -3,6 +3,7 @@
 #include "datapath.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <syslog.h>
 
 #include <mmapfs.h>
@@ -12,7 +13,21 @@
 #include "log.h"
 #include "region.h"
 
-static int register_backing(struct session *session, struct inode *inode)
+/*
+ * Whether a write takes the set-ID bits away depends on who writes. The kernel's passthrough
+ * writes as nobody for everybody, which always takes them: also from root, and the set-group-ID
+ * bit that members of the group keep where it gives no right. So such a file, where it is
+ * opened to be written first, is served by us.
+ */
+static bool has_set_id(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & (S_ISUID | S_ISGID));
+}
+
+/* Returns a backing id; 0 where there is to be none. */
+static int register_backing(struct session *session, struct inode *inode, bool writer)
 {
 	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
 	_cleanup_creds_ struct creds creds = { .entered = false };
@@ -20,6 +35,8 @@ static int register_backing(struct session *session, struct inode *inode)
 
 	if (r < 0)
 		return r;
+	if (writer && has_set_id(fd.fd))
+		return 0;
 	creds = creds_enter(CREDS_BACKING, 0, 0);
 	return passthrough_backing_open(&session->passthrough, fd.fd);
 }
@@ -36,12 +53,12 @@ static void explain_fallback(int error)
 			 error == -ELOOP ? ", the source is stacked: try -o stack_depth=2" : "");
 }
 
-static void choose(struct session *session, struct inode *inode)
+static void choose(struct session *session, struct inode *inode, bool writer)
 {
 	int id = -EPERM;
 
 	if (session->passthrough.active) {
-		id = register_backing(session, inode);
+		id = register_backing(session, inode, writer);
 		if (id < 0)
 			explain_fallback(id);
 	}
@@ -56,7 +73,7 @@ int datapath_open(struct session *session, struct inode *inode, bool writer)
 	SCOPE_LOCK(inode_lock(inode));
 
 	if (inode->opens == 0)
-		choose(session, inode);
+		choose(session, inode, writer);
 	inode->opens++;
 	if (writer)
 		inode->writers++;

@@ -4,6 +4,7 @@
 temporary directory on the mount."""
 
 import re
+import resource
 import sys
 
 import conform
@@ -47,14 +48,19 @@ def main():
     if not tests:
         sys.exit("nothing is built in that checkout")
 
+    # As a login shell has it: some tests use up all descriptors, which would be the daemon's,
+    # too, where it may not raise its own limit beyond theirs.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
     def run_place(here, results):
         here.directory.chmod(0o777)
         # Its own loop devices, for tests that make filesystems, are not the subject.
         env = {"TMPDIR": str(here.directory), "LTP_SINGLE_FS_TYPE": here.fstype,
                "LTP_TIMEOUT_MUL": "2", "LTP_COLORIZE_OUTPUT": "0"}
         for name, program, arguments in tests:
-            status, output = conform.run([program, *arguments], 120, cwd=program.parent,
-                                         env=env)
+            status, output = conform.run(
+                ["prlimit", f"--nofile=1024:{hard}", program, *arguments], 120,
+                cwd=program.parent, env=env)
             result = verdict(status)
             bad = "; ".join(re.findall(r"(T(?:FAIL|BROK|CONF).*)", output)[:3])
             results.add(here, name, result, bad if result != conform.PASS else "")

@@ -62,7 +62,7 @@ def furnish(base):
                        f'exec {mmapfs.DAEMON.resolve()} "{base}/$name" "$@" -o fsname="$name"\n')
     program.chmod(0o755)
     bind(base / "bin", "/usr/local/bin")
-    for name, line in (("passwd", "{0}:x:{1}:{1}::/:/bin/sh"), ("group", "{0}:x:{1}:")):
+    for name, line in (("passwd", "{0}:*:{1}:{1}::/:/bin/sh"), ("group", "{0}:x:{1}:")):
         extra = [line.format(user, 54000 + i) for i, user in enumerate(USERS)]
         path = base / name
         path.write_text(pathlib.Path("/etc", name).read_text() + "\n".join(extra) + "\n")

@@ -142,6 +142,25 @@ def suid_and_sgid_are_dropped_by_a_write(d):
 
 
 @case
+def set_id_bits_stay_where_the_writer_may_keep_them(d):
+    """Root keeps them all, and a member of the group the bit that gives no right."""
+    found = []
+    for name, mode, uid in (("root", 0o6775, 0), ("member", 0o2644, ALICE)):
+        path = d / name
+        path.write_bytes(b"1234")
+        os.chown(path, ALICE, STAFF)
+        os.chmod(path, mode)
+
+        def write():
+            with open(path, "r+b", buffering=0) as file:
+                os.pwrite(file.fileno(), b"x", 0)
+        run_as(uid, write, gid=STAFF if uid else 0)
+        found.append(owner(path))
+    assert [int(mode, 8) & 0o7777 for _, _, mode in found] == [0o6775, 0o2644]
+    return found
+
+
+@case
 def suid_is_dropped_by_truncate_and_chown(d):
     results = []
     for name in ("t", "c", "o"):
