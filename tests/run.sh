@@ -4,7 +4,7 @@
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan cli cli-asan node node-asan node-package quickstart"
+suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan mount-trixie cli cli-asan cli-tsan node node-asan node-package quickstart"
 
 usage()
 {
@@ -15,8 +15,8 @@ Install what the tests need (apt), build with gcc and clang, run all suites, and
 with one line of counts. Exits with 0 only when something passed and nothing failed.
 
   --suite NAME   only this suite; may be repeated: lint, api, unit, unit-clang-asan,
-                 unit-clang-tsan, mount, mount-asan, mount-tsan, cli, cli-asan,
-                 node, node-asan, node-package, quickstart
+                 unit-clang-tsan, mount, mount-asan, mount-tsan, mount-trixie, cli,
+                 cli-asan, cli-tsan, node, node-asan, node-package, quickstart
   --match TEXT   of the mount and cli suites, only tests whose name matches (pytest -k)
   --keep         keep the build and result directories and say where they are
   --help         show this
@@ -69,10 +69,11 @@ unset MMAPFS_DISABLE MMAPFS_BUILD
 
 # shellcheck source=tools/packages.sh
 . "$top/tools/packages.sh"
-packages_need meson ninja-build pkg-config gcc g++ libc6-dev binutils clang llvm \
+packages_need meson ninja-build pkg-config gcc g++ make libc6-dev binutils clang llvm \
 	libclang-rt-dev libfuse3-dev fuse3 libcmocka-dev libcap-ng-dev libsmartcols-dev \
 	libjansson-dev uthash-dev scdoc python3 python3-pytest \
-	python3-pytest-rerunfailures attr acl fio vmtouch util-linux \
+	python3-pytest-rerunfailures python3-prometheus-client \
+	attr acl fio vmtouch util-linux util-linux-extra \
 	mount time e2fsprogs xfsprogs btrfs-progs findutils shellcheck codespell || exit 2
 
 # Node.js may be there from elsewhere, with its headers; Debian's would not fit beside it.
@@ -99,6 +100,13 @@ trap 'exit 130' INT TERM
 broken()
 {
 	echo "$2" >"$results/$1/broken"
+}
+
+# skipped SUITE NAME WHY
+skipped()
+{
+	echo "$3" >"$results/$1/$2.log"
+	echo "$2 77" >>"$results/$1/scripts.txt"
 }
 
 # build DIRECTORY SUITE [SETUP-ARGUMENT]...: once for each directory.
@@ -156,9 +164,21 @@ scripts()
 	done
 }
 
-# mount_tests SUITE BUILD-DIRECTORY TESTS [PYTEST-ARGUMENT]...
 # The kernel may take any page that is not held at any moment, and some machines have a
 # reclaimer that does: what fails is run once more, and named; what fails twice has failed.
+pytest_arguments=(-q -p no:cacheprovider --tb=short --show-capture=no -r R --reruns 1
+	${match:+-k "$match"})
+
+# pytest_ended SUITE STATUS: tests that failed are in its XML, anything else is not.
+pytest_ended()
+{
+	case $2 in
+	0 | 1 | 5) ;;
+	*) broken "$1" "pytest did not finish" ;;
+	esac
+}
+
+# mount_tests SUITE BUILD-DIRECTORY TESTS [PYTEST-ARGUMENT]...
 mount_tests()
 {
 	local suite=$1 directory=$2 tests=$3
@@ -168,13 +188,9 @@ mount_tests()
 		broken "$suite" "/dev/fuse is missing (modprobe fuse)"
 		return
 	fi
-	MMAPFS_BUILD=$work/$directory /usr/bin/python3 -m pytest -q -p no:cacheprovider \
-		--tb=short --show-capture=no -r R --reruns 1 ${match:+-k "$match"} \
+	MMAPFS_BUILD=$work/$directory /usr/bin/python3 -m pytest "${pytest_arguments[@]}" \
 		--junitxml="$results/$suite/junit.xml" "$@" "$top/tests/$tests" </dev/null
-	case $? in
-	0 | 1 | 5) ;;
-	*) broken "$suite" "pytest did not finish" ;;
-	esac
+	pytest_ended "$suite" $?
 }
 
 suite_lint() { scripts lint; }
@@ -208,12 +224,33 @@ suite_mount-tsan()
 		mount_tests mount-tsan clang-tsan mount -m "not slow"
 }
 
+# With a libfuse that negotiates passthrough itself, in a Debian that has it.
+suite_mount-trixie()
+{
+	local log=$work/mount-trixie.log status
+
+	bash "$top/tests/trixie.sh" --junit "$results/mount-trixie/junit.xml" \
+		"${pytest_arguments[@]}" -m "not slow" </dev/null 2>&1 | tee "$log"
+	status=${PIPESTATUS[0]}
+	if [ "$status" -eq 77 ]; then
+		skipped mount-trixie trixie "$(tail -n 1 "$log")"
+	else
+		pytest_ended mount-trixie "$status"
+	fi
+}
+
 suite_cli() { build gcc cli && mount_tests cli gcc cli; }
 
 suite_cli-asan()
 {
 	build_asan cli-asan &&
 		mount_tests cli-asan clang-asan cli -m "not slow"
+}
+
+suite_cli-tsan()
+{
+	build_tsan cli-tsan &&
+		mount_tests cli-tsan clang-tsan cli -m "not slow"
 }
 
 suite_node()
@@ -243,6 +280,10 @@ suite_quickstart()
 {
 	local status
 
+	if ! unshare --mount true 2>/dev/null; then
+		skipped quickstart quickstart "no mount namespace can be made here"
+		return
+	fi
 	mkdir -p "$work/usr-local" "$work/quick/sub"
 	head -c 8M /dev/urandom >"$work/quick/sub/largest"
 	echo small >"$work/quick/small"

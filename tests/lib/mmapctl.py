@@ -5,6 +5,7 @@ import contextlib
 import json
 import signal
 import subprocess
+import time
 
 import mmapfs
 
@@ -30,6 +31,21 @@ def action(*arguments, code=0, **options):
     files = report(*arguments, code=code, **options)["files"]
     assert len(files) == 1, files
     return files[0]["action"]
+
+
+def max_rss_and_time(*arguments):
+    """Bytes and seconds. By GNU time: what wait4 says of our own child has this process's
+    memory in it."""
+    begin = time.monotonic()
+    done = subprocess.run(["/usr/bin/time", "-f", "%M", str(MMAPCTL), *map(str, arguments)],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          check=True)
+    return int(done.stderr.split()[-1]) * 1024, time.monotonic() - begin
+
+
+def is_lean():
+    """Sanitizers need more memory than what is allowed to the program."""
+    return max_rss_and_time("--version")[0] <= 8 * mmapfs.MIB
 
 
 @contextlib.contextmanager

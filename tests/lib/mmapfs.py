@@ -8,6 +8,7 @@ import errno
 import os
 import pathlib
 import pickle
+import resource
 import shutil
 import signal
 import struct
@@ -27,6 +28,12 @@ KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 # What must never be in a daemon's log.
 ALARMS = ("ERROR", "Sanitizer", "Assertion", "assertion", "runtime error", "SIGSEGV")
 DEADLINE = 20.0
+
+# In the background or under nohup these are ignored, and what is started inherits that, but
+# not a handler: so the programs under test get their signals there too.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 MADV_POPULATE_READ = 22
 SYS_CACHESTAT = 451
@@ -90,6 +97,12 @@ def stat(path, suffix=""):
     """user.mmapfs.stat as a dict; decimal numbers as int."""
     text = getattr(path, "stat" + suffix)
     fields = dict(line.split("=", 1) for line in text.splitlines())
+    return {key: int(value) if value.isdigit() else value for key, value in fields.items()}
+
+
+def budget(root):
+    """The root's user.mmapfs.budget as a dict; decimal numbers as int."""
+    fields = dict(line.split("=", 1) for line in getattr(root, "budget").splitlines())
     return {key: int(value) if value.isdigit() else value for key, value in fields.items()}
 
 
@@ -193,14 +206,19 @@ def hold(path, length=None, offset=0, readahead=True):
         yield mapping.populate(readahead)
 
 
+def cachestat_fd(fd):
+    """(cached, dirty, writeback, evicted, recently evicted) pages of a whole open file."""
+    span = struct.pack("QQ", 0, 0)
+    out = ctypes.create_string_buffer(40)
+    check(libc.syscall(SYS_CACHESTAT, fd, span, out, 0), "cachestat")
+    return struct.unpack("5Q", out.raw)
+
+
 def cachestat(path):
-    """(cached, dirty, writeback, evicted, recently evicted) pages of a whole file."""
+    """The same of the file of that name."""
     fd = os.open(path, os.O_RDONLY)
     try:
-        span = struct.pack("QQ", 0, 0)
-        out = ctypes.create_string_buffer(40)
-        check(libc.syscall(SYS_CACHESTAT, fd, span, out, 0), "cachestat")
-        return struct.unpack("5Q", out.raw)
+        return cachestat_fd(fd)
     finally:
         os.close(fd)
 
@@ -342,7 +360,8 @@ def mounts_below(directory):
 class Mount:
     """One mmapfs in the foreground, a child of this process, on a fresh mountpoint."""
 
-    def __init__(self, source, point, log, options="", debug=False, uid=None, env=None):
+    def __init__(self, source, point, log, options="", debug=False, uid=None, env=None,
+                 nofile=None):
         self.source = pathlib.Path(source)
         self.point = pathlib.Path(point)
         self.log = pathlib.Path(log)
@@ -352,11 +371,14 @@ class Mount:
         if options:
             self.command += ["-o", options]
         self.uid = uid
+        self.nofile = nofile  # RLIMIT_NOFILE, which it cannot raise
         self.env = dict(os.environ, **(env or {}))
         self.expected_to_die = False
         self.process = None
 
     def _become_user(self):
+        if self.nofile is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
         if self.uid is not None:
             os.setgroups([])
             os.setgid(self.uid)

@@ -37,9 +37,10 @@ def from_junit(path):
         name = f"{case.get('classname')}.{case.get('name')}"
         broken = [child for child in case if child.tag in ("failure", "error")]
         skipped = [child for child in case if child.tag == "skipped"]
+        output = skipped[0].get("message", "") if skipped and not broken else ""
         counts = {"passed": int(not broken and not skipped), "failed": int(bool(broken)),
                   "skipped": int(bool(skipped) and not broken)}
-        yield name, counts, ""
+        yield name, counts, output
 
 
 def from_script(path):
@@ -62,16 +63,16 @@ def from_tap(path):
     counts["failed"] += counts.pop("cancelled")
     if not sum(counts.values()):
         counts["failed"] = 1
-    output = "\n".join(line for line in text.splitlines()
-                       if re.match(r"\s*(not ok|error:|code:|stack:|at )", line))
-    yield path.stem, counts, output if counts["failed"] else ""
+    telling = r"\s*(not ok|error:|code:|stack:|at )" if counts["failed"] else r".* # SKIP"
+    output = "\n".join(line for line in text.splitlines() if re.match(telling, line))
+    yield path.stem, counts, output
 
 
 READERS = {"tap.txt": from_tap, "testlog.json": from_meson, "junit.xml": from_junit, "scripts.txt": from_script}
 
 
 def count(suite):
-    """Sum of one suite's results directory; failures are printed."""
+    """Sum of one suite's results directory; what failed and what was skipped is printed."""
     total = {"passed": 0, "failed": 0, "skipped": 0}
     for name, reader in READERS.items():
         if not (suite / name).exists():
@@ -84,7 +85,8 @@ def count(suite):
                 if output:
                     print("\n".join("    " + line for line in output.splitlines()[-60:]))
             elif counts.get("skipped"):
-                print(f"skipped: {suite.name}: {case}")
+                why = "".join(f": {line}" for line in output.splitlines()[-1:])
+                print(f"skipped: {suite.name}: {case}{why}")
     if (suite / "broken").exists():
         print(f"FAILED: {suite.name}: {(suite / 'broken').read_text().strip()}")
         total["failed"] += 1

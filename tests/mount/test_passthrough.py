@@ -64,18 +64,24 @@ def test_reading_fills_the_page_cache_once(passthrough, source, mount):
     length = 512 * mmapfs.MIB
     file = mmapfs.fill(source / "big", length)
     mounted = mount(source)
-    mmapfs.evict_by_hand(file)
-    assert mmapfs.cachestat(file)[0] == 0
-    before = mmapfs.meminfo_kib("Cached")
-    with mmapfs.hold(mounted / "big") as held:
-        with open(mounted / "big", "rb") as reader:
-            while reader.read(4 * mmapfs.MIB):
-                pass
-        grown = (mmapfs.meminfo_kib("Cached") - before) * mmapfs.KIB
-        assert held.resident() == mmapfs.cachestat(file)[0] == length // mmapfs.PAGE
-        # The mount's own page cache holds nothing of it.
-        assert mmapfs.cachestat(mounted / "big")[0] == 0
-    assert 0.8 * length < grown < 1.2 * length
+
+    def growth():
+        """Of the page cache of the whole machine, by reading the file in every way."""
+        mmapfs.evict_by_hand(file)
+        assert mmapfs.cachestat(file)[0] == 0
+        before = mmapfs.meminfo_kib("Cached")
+        with mmapfs.hold(mounted / "big") as held:
+            with open(mounted / "big", "rb") as reader:
+                while reader.read(4 * mmapfs.MIB):
+                    pass
+            grown = (mmapfs.meminfo_kib("Cached") - before) * mmapfs.KIB
+            assert held.resident() == mmapfs.cachestat(file)[0] == length // mmapfs.PAGE
+            # The mount's own page cache holds nothing of it.
+            assert mmapfs.cachestat(mounted / "big")[0] == 0
+        return grown
+
+    # What others read or free meanwhile is in that figure too: more than one attempt.
+    mmapfs.wait_until(lambda: 0.8 * length < growth() < 1.2 * length, what="one copy")
 
 
 def test_mmap_is_coherent_both_ways(file, source, passthrough, mount):
