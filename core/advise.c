@@ -166,22 +166,14 @@ static int advise_extent(struct mmapfs_map *map, const struct mmapfs__extent *e,
 	}
 }
 
-/* Where @range is in the window. What stays in force on the memory does so wherever the
- * file ends, now or later: so nobody need ask. */
+/* What stays in force on the memory does so wherever the file ends, now or later: so nobody
+ * need ask. */
 static int advice_extent(struct mmapfs_map *map, struct mmapfs_range range, uint32_t kinds,
 			 struct mmapfs__extent *ret)
 {
-	uint64_t page = mmapfs__page_size();
-	uint64_t end = map->offset + map->length;
-	uint64_t begin = u64_min(add_saturated(map->offset, range.offset), end);
-
 	if (kinds != STATE)
 		return mmapfs__map_extent(map, range, ret);
-	if (range.length)
-		end = u64_min(add_saturated(begin, range.length), end);
-	ret->eof = map->offset + map->length;
-	ret->begin = align_down(begin, page);
-	ret->end = begin < end ? align_up(end, page) : ret->begin;
+	mmapfs__map_window(map, range, ret);
 	return 0;
 }
 

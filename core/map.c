@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/statfs.h>
+#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
@@ -18,11 +18,7 @@
 
 #define FLAGS_KNOWN \
 	(MMAPFS_MAP_CREATE | MMAPFS_MAP_GROW | MMAPFS_MAP_LAZY | MMAPFS_MAP_NOFOLLOW | \
-	 MMAPFS_MAP_NOATIME)
-
-#ifndef STATX_ATTR_DAX
-#define STATX_ATTR_DAX 0x00200000
-#endif
+	 MMAPFS_MAP_NOATIME | MMAPFS_MAP_CLIP)
 
 /* ---- options ---- */
 
@@ -70,25 +66,27 @@ int mmapfs__map_file_size(const struct mmapfs_map *map, uint64_t *ret)
 	return 0;
 }
 
-static int find_kind(struct mmapfs_map *map)
+/* All that opening wants to know of the file, in one call. */
+static int look(int fd, struct statx *ret)
 {
-	struct statfs fs;
-	struct statx stx;
+	struct stat st;
 	int r;
 
-	/* The filesystem of a device node, devtmpfs, says nothing about the device. */
-	if (map->block_device)
-		return 0;
-	r = mmapfs__sys->fstatfs(map->fd, &fs);
+	r = mmapfs__sys->statx(fd, "", AT_EMPTY_PATH,
+			       STATX_BASIC_STATS | MMAPFS_STATX_MASK, ret);
+	if (r != -ENOSYS && r != -EPERM)
+		return r;
+	/* Linux 4.11; forbidden in old containers. Lost: that a DAX file has no page cache. */
+	r = mmapfs__sys->fstat(fd, &st);
 	if (r < 0)
 		return r;
-	map->fs_kind = mmapfs__kind_of_magic((uint32_t)fs.f_type);
-	if (map->fs_kind != MMAPFS__FS_PLAIN && map->fs_kind != MMAPFS__FS_FUSE)
-		return 0;
-	/* Lost where statx is missing or forbidden: that a DAX file has no page cache. */
-	r = mmapfs__sys->statx(map->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx);
-	if (r == 0 && stx.stx_attributes & STATX_ATTR_DAX)
-		map->fs_kind = MMAPFS__FS_DAX;
+	*ret = (struct statx){
+		.stx_mode = (uint16_t)st.st_mode,
+		.stx_size = (uint64_t)st.st_size,
+		.stx_ino = st.st_ino,
+		.stx_dev_major = major(st.st_dev),
+		.stx_dev_minor = minor(st.st_dev),
+	};
 	return 0;
 }
 
@@ -144,7 +142,7 @@ static int map_at(const struct mmapfs_map *map, void *addr, uint64_t offset,
 				 ret);
 }
 
-int mmapfs__map_ensure(struct mmapfs_map *map)
+static int map_first(struct mmapfs_map *map)
 {
 	uint64_t length = base_length_for(map, map->length);
 	void *base;
@@ -158,9 +156,14 @@ int mmapfs__map_ensure(struct mmapfs_map *map)
 	r = map_at(map, NULL, first_mapped(map), length, 0, &base);
 	if (r < 0)
 		return r;
-	map->base = base;
 	map->base_length = length;
+	__atomic_store_n(&map->base, base, __ATOMIC_RELEASE);
 	return 0;
+}
+
+int mmapfs__map_ensure(struct mmapfs_map *map)
+{
+	return mmapfs__map_is_mapped(map) ? 0 : map_first(map);
 }
 
 /* Add to the end of the mapping where it lies. */
@@ -253,48 +256,60 @@ static int check_type(mode_t mode)
 	return S_ISDIR(mode) ? -EISDIR : -ENODEV;
 }
 
-static int place_window(struct mmapfs_map *map, const struct mmapfs_map_opts *opts)
+/* How long the window is in a file that is @size bytes. */
+static uint64_t clipped_length(const struct mmapfs_map *map, uint64_t size)
 {
-	uint64_t size;
+	return u64_min(map->limit, size > map->offset ? size - map->offset : 0);
+}
+
+/* @size is what the file had before. */
+static int place_window(struct mmapfs_map *map, const struct mmapfs_map_opts *opts,
+			uint64_t size)
+{
 	int r;
 
 	map->offset = opts->offset;
 	map->length = opts->length;
+	map->limit = opts->length > 0 ? opts->length : UINT64_MAX;
 	map->to_end = opts->length == 0;
+	map->clip = map->to_end || opts->flags & MMAPFS_MAP_CLIP;
 	if (opts->flags & MMAPFS_MAP_GROW && opts->length > 0) {
 		r = allocate(map, opts->offset, opts->offset + opts->length);
 		if (r < 0)
 			return r;
 	}
-	if (!map->to_end)
+	if (!map->clip)
 		return 0;
-	r = mmapfs__map_file_size(map, &size);
-	if (r < 0)
-		return r;
-	map->length = size > map->offset ? size - map->offset : 0;
+	if (map->block_device || opts->flags & MMAPFS_MAP_GROW) {
+		r = mmapfs__map_file_size(map, &size);
+		if (r < 0)
+			return r;
+	}
+	map->length = clipped_length(map, size);
 	return 0;
 }
 
 /* What follows when fd and access are known. */
 static int set_up(struct mmapfs_map *map, const struct mmapfs_map_opts *opts)
 {
-	struct stat st;
+	struct statx stx;
 	int r;
 
-	r = mmapfs__sys->fstat(map->fd, &st);
+	r = look(map->fd, &stx);
 	if (r < 0)
 		return r;
-	r = check_type(st.st_mode);
+	r = check_type(stx.stx_mode);
 	if (r < 0)
 		return r;
-	map->block_device = S_ISBLK(st.st_mode);
-	r = find_kind(map);
+	map->block_device = S_ISBLK(stx.stx_mode);
+	r = mmapfs__kind_find(map->fd, &stx, &map->fs_kind);
 	if (r < 0)
 		return r;
-	r = place_window(map, opts);
+	r = place_window(map, opts, stx.stx_size);
 	if (r < 0)
 		return r;
-	map->file = mmapfs__file_get(st.st_dev, st.st_ino);
+	map->file = mmapfs__file_get(makedev(stx.stx_dev_major, stx.stx_dev_minor),
+				     stx.stx_ino);
 	if (!map->file)
 		return -ENOMEM;
 	if (opts->flags & MMAPFS_MAP_LAZY || map->length == 0)
@@ -518,10 +533,16 @@ MMAPFS_PUBLIC int mmapfs_map_resize(struct mmapfs_map *map, uint64_t length)
 		return -EBUSY;
 	if (add_saturated(map->offset, length) > INT64_MAX)
 		return -EFBIG;
-	if (length > map->length)
-		return grow(map, length);
-	r = shrink_file(map, length);
-	return r < 0 ? r : set_length(map, length);
+	if (length > map->length) {
+		r = grow(map, length);
+	} else {
+		r = shrink_file(map, length);
+		if (r >= 0)
+			r = set_length(map, length);
+	}
+	if (r >= 0 && !map->to_end)
+		map->limit = length;
+	return r;
 }
 
 MMAPFS_PUBLIC int mmapfs_map_refresh(struct mmapfs_map *map)
@@ -529,12 +550,12 @@ MMAPFS_PUBLIC int mmapfs_map_refresh(struct mmapfs_map *map)
 	uint64_t size, length, end;
 	int r;
 
-	if (!map->to_end)
+	if (!map->clip)
 		return 0;
 	r = mmapfs__map_file_size(map, &size);
 	if (r < 0)
 		return r;
-	length = size > map->offset ? size - map->offset : 0;
+	length = clipped_length(map, size);
 	if (length == map->length)
 		return 0;
 	r = set_length(map, length);
@@ -583,27 +604,40 @@ MMAPFS_PUBLIC int mmapfs_map_protect(struct mmapfs_map *map, enum mmapfs_access 
 
 /* ---- for the rest of core ---- */
 
+/* @range as file offsets, cut at @limit. */
+static void place_range(const struct mmapfs_map *map, struct mmapfs_range range,
+			uint64_t limit, struct mmapfs__extent *ret)
+{
+	uint64_t page = mmapfs__page_size();
+	uint64_t begin = add_saturated(map->offset, range.offset);
+	uint64_t end = range.length ? add_saturated(begin, range.length) : UINT64_MAX;
+
+	end = u64_min(end, limit);
+	ret->eof = limit;
+	if (begin < end) {
+		ret->begin = align_down(begin, page);
+		ret->end = align_up(end, page);
+	} else {
+		ret->begin = ret->end = align_down(u64_min(begin, limit), page);
+	}
+}
+
+void mmapfs__map_window(const struct mmapfs_map *map, struct mmapfs_range range,
+			struct mmapfs__extent *ret)
+{
+	place_range(map, range, map->offset + map->length, ret);
+}
+
 int mmapfs__map_extent(struct mmapfs_map *map, struct mmapfs_range range,
 		       struct mmapfs__extent *ret)
 {
-	uint64_t page = mmapfs__page_size();
-	uint64_t size, begin, end;
+	uint64_t size;
 	int r;
 
 	r = mmapfs__map_file_size(map, &size);
 	if (r < 0)
 		return r;
-	size = u64_min(size, map->offset + map->length);
-	begin = add_saturated(map->offset, range.offset);
-	end = range.length ? add_saturated(begin, range.length) : UINT64_MAX;
-	end = u64_min(end, size);
-	ret->eof = size;
-	if (begin < end) {
-		ret->begin = align_down(begin, page);
-		ret->end = align_up(end, page);
-	} else {
-		ret->begin = ret->end = align_down(u64_min(begin, size), page);
-	}
+	place_range(map, range, u64_min(size, map->offset + map->length), ret);
 	return 0;
 }
 

@@ -32,6 +32,8 @@ struct mmapfs_map {
 	int prot;	 /* of the memory, also of a base that is still to come */
 	bool writable;   /* fd was opened for writing */
 	bool to_end;     /* the window was asked to reach to the end of the file */
+	bool clip;	 /* the window ends with the file where that is before `limit` */
+	uint64_t limit;	 /* bytes the window has at most; UINT64_MAX: any number */
 	bool own_position; /* nobody else shares the file position of fd: lseek is free */
 	bool block_device;
 	enum mmapfs__fs_kind fs_kind;
@@ -40,7 +42,8 @@ struct mmapfs_map {
 	struct mmapfs__file *file; /* shared by all maps of this file: sticky sync error */
 
 	pthread_mutex_t mutex; /* protects base and base_length against two first uses */
-	char *base;	       /* page-aligned mapping around the window; NULL: not mapped */
+	char *base;	       /* page-aligned mapping around the window; NULL: not mapped.
+				* A first use sets it last: mmapfs__map_is_mapped() */
 	uint64_t base_length;  /* bytes, whole pages */
 
 	struct mmapfs__spans locked; /* ranges locked by mmapfs_lock, file offsets */
@@ -58,11 +61,23 @@ struct mmapfs__extent {
 int mmapfs__map_extent(struct mmapfs_map *map, struct mmapfs_range range,
 		       struct mmapfs__extent *ret);
 
+/* The same, clamped to the window alone, wherever the file ends: for what works on the
+ * memory, of which no byte need exist. */
+void mmapfs__map_window(const struct mmapfs_map *map, struct mmapfs_range range,
+			struct mmapfs__extent *ret);
+
 /* Bytes in the file, or on the block device, now. Errors: fstat(2), ioctl(2). */
 int mmapfs__map_file_size(const struct mmapfs_map *map, uint64_t *ret);
 
 /* Make `base` exist. Errors: mmap(2); -ENODATA for an empty window. */
 int mmapfs__map_ensure(struct mmapfs_map *map);
+
+/* Whether there is an address, also while another thread makes it. Once there is, what
+ * base and base_length say holds until the map is resized. */
+static inline bool mmapfs__map_is_mapped(const struct mmapfs_map *map)
+{
+	return __atomic_load_n(&map->base, __ATOMIC_ACQUIRE) != NULL;
+}
 
 /* The address of file offset @offset, which lies in the mapped window. */
 static inline char *mmapfs__map_at(const struct mmapfs_map *map, uint64_t offset)

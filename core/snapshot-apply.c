@@ -126,6 +126,7 @@ static int warm(struct apply *apply)
 		.ctx = apply->opts.ctx,
 		.rate = apply->opts.rate,
 		.keep_available = apply->opts.keep_available,
+		.limit = apply->opts.limit,
 	};
 	struct mmapfs_warm_result result = MMAPFS_INIT(struct mmapfs_warm_result);
 	uint64_t before = 0, after;

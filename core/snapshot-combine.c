@@ -165,15 +165,19 @@ static const struct mmapfs_snapshot_entry *result_of(enum mmapfs_snapshot_op op,
 static int combine_file(void *ctx, struct side *a, struct side *b)
 {
 	struct combine *combine = ctx;
-	const struct mmapfs_snapshot_entry *entry = result_of(combine->op, a, b);
+	const struct mmapfs_snapshot_entry *found = result_of(combine->op, a, b);
+	struct mmapfs_snapshot_entry entry;
 	int r;
 
-	if (!entry)
+	if (!found)
 		return 0;
-	r = mmapfs_snapshot_add_entry(combine->writer, entry);
-	if (r < 0 || entry->skipped)
+	entry = *found;
+	if (a->here && b->here)
+		entry.heat = (uint32_t)u64_max(a->entry.heat, b->entry.heat);
+	r = mmapfs_snapshot_add_entry(combine->writer, &entry);
+	if (r < 0 || entry.skipped)
 		return r;
-	a->limit = b->limit = entry->file_size;
+	a->limit = b->limit = entry.file_size;
 	return sweep(a, b, put_piece, combine);
 }
 
@@ -193,6 +197,8 @@ MMAPFS_PUBLIC int mmapfs_snapshot_combine(struct mmapfs_snapshot *a,
 	    (writer->started && writer->header.page_size != page_size))
 		return -EXDEV;
 	writer->header.page_size = page_size;
+	if (!writer->started)
+		writer->header.heat |= a->in.header.heat || b->in.header.heat;
 	return walk(&side_a, &side_b, combine_file, &combine);
 }
 

@@ -36,6 +36,7 @@ struct mmapfs__snapshot_counts {
 };
 
 struct mmapfs__snapshot_header {
+	bool heat; /* version 2: files have one */
 	uint64_t page_size;
 	int64_t time_s; /* since 1970 */
 	char kernel[MMAPFS__SNAPSHOT_WORD_SIZE];
@@ -51,6 +52,7 @@ struct mmapfs__snapshot_out {
 	mmapfs__snapshot_store_fn store;
 	void *ctx;
 	uint64_t page_size;
+	bool heat;     /* see the header */
 	uint64_t base; /* offset of the buffer in the text */
 	size_t have;
 	uint64_t hash;
@@ -141,9 +143,9 @@ struct mmapfs__snapshot_in {
 void mmapfs__snapshot_in_init(struct mmapfs__snapshot_in *in,
 			      mmapfs__snapshot_fetch_fn fetch, void *ctx);
 
-/* Start a fragment's reading at @offset, with ranges in pages of @page_size. */
+/* Start a fragment's reading at @offset, of a text that has this @header. */
 void mmapfs__snapshot_in_fragment(struct mmapfs__snapshot_in *in, uint64_t offset,
-				  uint64_t page_size);
+				  const struct mmapfs__snapshot_header *header);
 
 /* -EBADMSG, here and below, sets `problem`. */
 int mmapfs__snapshot_in_header(struct mmapfs__snapshot_in *in);

@@ -26,10 +26,10 @@ void mmapfs__snapshot_in_init(struct mmapfs__snapshot_in *in,
 }
 
 void mmapfs__snapshot_in_fragment(struct mmapfs__snapshot_in *in, uint64_t offset,
-				  uint64_t page_size)
+				  const struct mmapfs__snapshot_header *header)
 {
 	in->fragment = true;
-	in->header.page_size = page_size;
+	in->header = *header;
 	in->place.offset = in->base = offset;
 }
 
@@ -230,6 +230,18 @@ static int take_page_size(struct mmapfs__snapshot_in *in, uint64_t *ret)
 	return 0;
 }
 
+/* What they can do differs in the heat alone. */
+static int take_version(struct mmapfs__snapshot_in *in, bool *ret_heat)
+{
+	static const char unknown[] = "a version that is not known";
+	int c = look(in);
+
+	if (c < 0)
+		return c;
+	*ret_heat = c == '2';
+	return take(in, *ret_heat ? "2\n" : "1\n", unknown);
+}
+
 int mmapfs__snapshot_in_header(struct mmapfs__snapshot_in *in)
 {
 	static const char odd[] = "a header line that is not known";
@@ -238,7 +250,7 @@ int mmapfs__snapshot_in_header(struct mmapfs__snapshot_in *in)
 
 	r = take(in, "mmapfs-snapshot ", "not a snapshot of mmapfs");
 	if (r == 0)
-		r = take(in, "1\n", "a version that is not known");
+		r = take_version(in, &header->heat);
 	if (r == 0)
 		r = take(in, "page-size ", odd);
 	if (r == 0)
@@ -347,6 +359,15 @@ static int take_identity(struct mmapfs__snapshot_in *in, struct mmapfs_snapshot_
 	return r == 0 ? take(in, " ", odd) : r;
 }
 
+static int take_heat(struct mmapfs__snapshot_in *in, uint32_t *ret)
+{
+	int r = take_u32(in, ret);
+
+	if (r == 0 && *ret > MMAPFS_SNAPSHOT_HEAT_MAX)
+		return fail(in, "a number that cannot be");
+	return r == 0 ? take(in, " ", "a field is missing") : r;
+}
+
 static int take_file(struct mmapfs__snapshot_in *in, struct mmapfs_snapshot_entry *ret)
 {
 	int r;
@@ -356,6 +377,8 @@ static int take_file(struct mmapfs__snapshot_in *in, struct mmapfs_snapshot_entr
 		r = take_name(in);
 	if (r == 0)
 		r = take_identity(in, ret);
+	if (r == 0 && in->header.heat)
+		r = take_heat(in, &ret->heat);
 	if (r < 0)
 		return r;
 	ret->name = in->names[in->current];

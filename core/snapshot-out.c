@@ -113,7 +113,9 @@ void mmapfs__snapshot_out_header(struct mmapfs__snapshot_out *out,
 	struct tm utc = { 0 };
 	char text[64];
 
-	put_text(out, "mmapfs-snapshot 1\npage-size");
+	put_text(out, "mmapfs-snapshot");
+	put_number(out, ' ', header->heat ? 2 : 1);
+	put_text(out, "\npage-size");
 	put_number(out, ' ', header->page_size);
 	(void)gmtime_r(&seconds, &utc);
 	(void)strftime(text, sizeof(text), "\ntime %Y-%m-%dT%H:%M:%SZ\n", &utc);
@@ -130,7 +132,9 @@ static int check_entry(const struct mmapfs_snapshot_entry *entry)
 	if (strlen(entry->name) >= MMAPFS__SNAPSHOT_NAME_SIZE)
 		return -ENAMETOOLONG;
 	if (!entry->skipped)
-		return entry->file_size > INT64_MAX ? -EINVAL : 0;
+		return entry->file_size > INT64_MAX ||
+				       entry->heat > MMAPFS_SNAPSHOT_HEAT_MAX ?
+			       -EINVAL : 0;
 	if (entry->skipped[0] == '\0' ||
 	    strlen(entry->skipped) >= MMAPFS__SNAPSHOT_WORD_SIZE)
 		return -EINVAL;
@@ -159,6 +163,8 @@ static void put_file(struct mmapfs__snapshot_out *out,
 	(void)snprintf(text, sizeof(text), " %" PRId64 " %" PRIu32 ":%" PRIu32 ":%" PRIu64,
 		       entry->mtime_ns, entry->dev_major, entry->dev_minor, entry->ino);
 	put_text(out, text);
+	if (out->heat)
+		put_number(out, ' ', entry->heat);
 	out->counts.files++;
 	out->open = true;
 	out->file_size = entry->file_size;

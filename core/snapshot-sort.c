@@ -147,7 +147,7 @@ static int make_runs(struct sorter *sorter)
 	if (!in || !sorter->arena || !sorter->lines)
 		return -ENOMEM;
 	mmapfs__snapshot_in_init(in, fetch, &stretch);
-	mmapfs__snapshot_in_fragment(in, writer->body, writer->header.page_size);
+	mmapfs__snapshot_in_fragment(in, writer->body, &writer->header);
 	while ((r = mmapfs__snapshot_in_record(in, &entry)) > 0) {
 		while ((r = mmapfs__snapshot_in_range(in, &range)) > 0)
 			;
@@ -222,7 +222,7 @@ static int merge(struct sorter *sorter, struct cursor *cursors)
 		c->stretch = (struct stretch){ sorter->runs_fd, sorter->ends[i] };
 		mmapfs__snapshot_in_init(&c->in, fetch, &c->stretch);
 		mmapfs__snapshot_in_fragment(&c->in, i > 0 ? sorter->ends[i - 1] : 0,
-					     writer->header.page_size);
+					     &writer->header);
 		r = advance(c);
 		if (r < 0)
 			return r;
@@ -249,7 +249,8 @@ static int begin_again(struct mmapfs_snapshot_writer *writer)
 	if (r < 0)
 		return r;
 	(void)mmapfs__sys->close(writer->fd);
-	(void)mmapfs__sys->unlinkat(writer->dir_fd, writer->temp);
+	if (writer->temp[0] != '\0')
+		(void)mmapfs__sys->unlinkat(writer->dir_fd, writer->temp);
 	memcpy(writer->temp, temp, sizeof(temp));
 	writer->fd = fd;
 	writer->started = writer->has_entry = writer->unsorted = false;
@@ -289,7 +290,8 @@ int mmapfs__snapshot_sort(struct mmapfs_snapshot_writer *writer)
 	r = mmapfs__snapshot_temp(writer, name, &sorter->runs_fd);
 	if (r < 0)
 		return r;
-	(void)mmapfs__sys->unlinkat(writer->dir_fd, name);
+	if (name[0] != '\0')
+		(void)mmapfs__sys->unlinkat(writer->dir_fd, name);
 	mmapfs__snapshot_out_init(&sorter->runs, store_run, sorter,
 				  writer->header.page_size);
 	r = sort(sorter);

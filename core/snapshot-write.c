@@ -58,19 +58,40 @@ static int store(void *ctx, const char *bytes, size_t length, uint64_t offset)
 
 /* ---- create ---- */
 
+static void next_name(char ret[32])
+{
+	static uint32_t counter;
+	uint32_t n = __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+	uint64_t seed = mmapfs__sys->now_ns() ^ (uint64_t)getpid() << 32;
+
+	(void)snprintf(ret, 32, ".mmapfs-%08x",
+		       (unsigned int)((seed ^ seed >> 32) + n * 2654435761u));
+}
+
+/* A file without a name is gone when its writer is killed. It gets one by way of /proc. */
+static int open_nameless(struct mmapfs_snapshot_writer *writer)
+{
+	struct statx stx;
+
+	if (mmapfs__sys->statx(AT_FDCWD, "/proc/self/fd", AT_STATX_DONT_SYNC, STATX_TYPE,
+			       &stx) < 0)
+		return -EOPNOTSUPP;
+	return mmapfs__sys->openat(writer->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC,
+				   0666);
+}
+
 int mmapfs__snapshot_temp(struct mmapfs_snapshot_writer *writer, char ret_name[32],
 			  int *ret_fd)
 {
-	static uint32_t counter;
-	uint64_t seed = mmapfs__sys->now_ns() ^ (uint64_t)getpid() << 32;
-	int fd = -EEXIST;
+	int fd = open_nameless(writer);
 	int i;
 
+	ret_name[0] = '\0';
+	/* EISDIR is the answer of kernels that do not know O_TMPFILE. */
+	if (fd == -EOPNOTSUPP || fd == -EISDIR)
+		fd = -EEXIST;
 	for (i = 0; i < TEMP_TRIES && fd == -EEXIST; i++) {
-		uint32_t n = __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
-
-		(void)snprintf(ret_name, 32, ".mmapfs-%08x",
-			       (unsigned int)((seed ^ seed >> 32) + n * 2654435761u));
+		next_name(ret_name);
 		fd = mmapfs__sys->openat(writer->dir_fd, ret_name,
 					 O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	}
@@ -78,6 +99,25 @@ int mmapfs__snapshot_temp(struct mmapfs_snapshot_writer *writer, char ret_name[3
 		return fd;
 	*ret_fd = fd;
 	return 0;
+}
+
+/* What is to be renamed needs a name. */
+static int name_temp(struct mmapfs_snapshot_writer *writer)
+{
+	char from[32], name[32];
+	int r = -EEXIST;
+	int i;
+
+	if (writer->temp[0] != '\0')
+		return 0;
+	(void)snprintf(from, sizeof(from), "/proc/self/fd/%d", writer->fd);
+	for (i = 0; i < TEMP_TRIES && r == -EEXIST; i++) {
+		next_name(name);
+		r = mmapfs__sys->linkat(from, writer->dir_fd, name);
+	}
+	if (r == 0)
+		memcpy(writer->temp, name, sizeof(name));
+	return r;
 }
 
 /* What is renamed over is gone: that must be no device, and no link that the user meant
@@ -162,6 +202,7 @@ static void start(struct mmapfs_snapshot_writer *writer)
 		return;
 	writer->started = true;
 	writer->out.page_size = writer->header.page_size;
+	writer->out.heat = writer->header.heat;
 	mmapfs__snapshot_out_header(&writer->out, &writer->header);
 	writer->body = writer->out.base + writer->out.have;
 }
@@ -173,18 +214,32 @@ static int end_record(struct mmapfs_snapshot_writer *writer)
 				: writer->out.error;
 }
 
+MMAPFS_PUBLIC int mmapfs_snapshot_set_heat(struct mmapfs_snapshot_writer *writer,
+					   uint32_t heat)
+{
+	if (heat > MMAPFS_SNAPSHOT_HEAT_MAX)
+		return -EINVAL;
+	if (writer->started && !writer->header.heat)
+		return -EBUSY;
+	writer->header.heat = true;
+	writer->heat = heat;
+	return 0;
+}
+
 MMAPFS_PUBLIC int mmapfs_snapshot_add_entry(struct mmapfs_snapshot_writer *writer,
 					    const struct mmapfs_snapshot_entry *entry)
 {
+	struct mmapfs_snapshot_entry known = { .size = sizeof(known) };
 	int r;
 
-	if (entry->size < sizeof(*entry))
+	if (entry->size < offsetof(struct mmapfs_snapshot_entry, heat))
 		return -EINVAL;
+	memcpy(&known, entry, u64_min(entry->size, sizeof(known)));
 	r = end_record(writer);
 	if (r < 0)
 		return r;
 	writer->has_entry = false;
-	r = mmapfs__snapshot_out_begin(&writer->out, entry);
+	r = mmapfs__snapshot_out_begin(&writer->out, &known);
 	if (r < 0)
 		return r;
 	writer->has_entry = true;
@@ -270,6 +325,7 @@ static int add_known(struct mmapfs_snapshot_writer *writer, const char *name,
 	int r;
 
 	entry.name = name;
+	entry.heat = writer->heat;
 	if (observer->map->block_device)
 		r = mmapfs__map_file_size(observer->map, &entry.file_size);
 	else
@@ -348,6 +404,8 @@ static int put_in_place(struct mmapfs_snapshot_writer *writer)
 		r = mmapfs__sys->ftruncate(writer->fd, length);
 	if (r == 0)
 		r = mmapfs__sys->fsync(writer->fd);
+	if (r == 0)
+		r = name_temp(writer);
 	if (r == 0)
 		r = mmapfs__sys->renameat(writer->dir_fd, writer->temp, writer->name);
 	if (r < 0)

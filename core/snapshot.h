@@ -23,17 +23,19 @@ struct mmapfs_snapshot_writer {
 	int dir_fd; /* where `name` and the temporary files are */
 	int fd;
 	char *name;    /* of the snapshot to be, without a directory */
-	char temp[32]; /* "": there is none */
+	char temp[32]; /* "": there is none, or it has no name */
 	bool started;  /* the header is written */
 	bool has_entry;
 	bool unsorted;	    /* the text has to be sorted before it is a snapshot */
+	uint32_t heat;	    /* of what is added by map */
 	uint64_t body;	    /* offset of the first record */
 	char last[MMAPFS__SNAPSHOT_NAME_SIZE]; /* name of the last record */
 	struct mmapfs__snapshot_header header;
 	struct mmapfs__snapshot_out out;
 };
 
-/* A new file for @writer beside the snapshot, its name in @ret_name. Errors: open(2). */
+/* A new file for @writer beside the snapshot, its name in @ret_name: "" where the filesystem
+ * lets it have none. Errors: open(2). */
 int mmapfs__snapshot_temp(struct mmapfs_snapshot_writer *writer, char ret_name[32],
 			  int *ret_fd);
 

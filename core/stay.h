@@ -13,18 +13,6 @@ struct mmapfs__stay {
 	uint64_t stayed[MMAPFS_STAY_COUNT]; /* pages, by the first reason that applies */
 };
 
-/* The bits of /proc/kpageflags that matter here (linux/kernel-page-flags.h; the last is a
- * number of kernel-page-flags.h inside the kernel, the same since Linux 2.6.31). */
-enum mmapfs__page_flag {
-	MMAPFS__PAGE_DIRTY = 4,
-	MMAPFS__PAGE_WRITEBACK = 8,
-	MMAPFS__PAGE_MMAP = 11,
-	MMAPFS__PAGE_HEAD = 15,
-	MMAPFS__PAGE_TAIL = 16,
-	MMAPFS__PAGE_UNEVICTABLE = 18,
-	MMAPFS__PAGE_MLOCKED = 33,
-};
-
 /* The reason that these flags of a page, or-ed over its folio, give. Pure. */
 enum mmapfs_stay mmapfs__stay_of_flags(uint64_t flags, bool locked_by_us, bool straddles);
 

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 
-#include "base/cleanup.h"
 #include "base/macro.h"
 #include "file.h"
 #include "map.h"
@@ -28,10 +27,10 @@ static bool is_refusal(int error)
  * is cleared), and msync of such a mapping is silently nothing. So only a mapping through
  * which somebody may store is worth an msync; everything else is fdatasync's.
  */
-static bool has_shared_stores(struct mmapfs_map *map)
+static bool has_shared_stores(const struct mmapfs_map *map)
 {
-	SCOPE_LOCK(&map->mutex);
-	return map->base && map->writable && map->access != MMAPFS_ACCESS_COPY;
+	return map->writable && map->access != MMAPFS_ACCESS_COPY &&
+	       mmapfs__map_is_mapped(map);
 }
 
 static int sync_now(struct mmapfs_map *map, const struct mmapfs__extent *e)
@@ -40,6 +39,15 @@ static int sync_now(struct mmapfs_map *map, const struct mmapfs__extent *e)
 		return mmapfs__sys->fdatasync(map->fd);
 	return mmapfs__sys->msync(mmapfs__map_at(map, e->begin), e->end - e->begin,
 				  MS_SYNC);
+}
+
+static int sync_start(struct mmapfs_map *map, const struct mmapfs__extent *e)
+{
+	/* The last page of the longest file would end beyond what the kernel can count. */
+	uint64_t end = u64_min(e->end, e->eof);
+
+	return mmapfs__sys->sync_file_range(map->fd, e->begin, end - e->begin,
+					    SYNC_FILE_RANGE_WRITE);
 }
 
 static int sync_invalidate(struct mmapfs_map *map, const struct mmapfs__extent *e)
@@ -60,8 +68,7 @@ static int sync_extent(struct mmapfs_map *map, const struct mmapfs__extent *e,
 	case MMAPFS_SYNC:
 		return sync_now(map, e);
 	case MMAPFS_SYNC_ASYNC:
-		return mmapfs__sys->sync_file_range(map->fd, e->begin, e->end - e->begin,
-						    SYNC_FILE_RANGE_WRITE);
+		return sync_start(map, e);
 	case MMAPFS_SYNC_INVALIDATE:
 		return sync_invalidate(map, e);
 	}
@@ -77,11 +84,10 @@ MMAPFS_PUBLIC int mmapfs_sync(struct mmapfs_map *map, struct mmapfs_range range,
 	if ((unsigned int)level > MMAPFS_SYNC_INVALIDATE)
 		return -EINVAL;
 
-	r = mmapfs__map_extent(map, range, &e);
-	if (r < 0)
-		return r;
-	if (e.begin < e.end)
-		r = sync_extent(map, &e, level);
+	/* Where the file ends is nothing to write-back: pages beyond it are never dirty. So
+	 * the kernel is entered once. */
+	mmapfs__map_window(map, range, &e);
+	r = e.begin < e.end ? sync_extent(map, &e, level) : 0;
 	/* MS_INVALIDATE writes nothing, so its errors are no results of write-back. */
 	if (r < 0 && level != MMAPFS_SYNC_INVALIDATE && !is_refusal(r))
 		mmapfs__file_fail(map->file, r);

@@ -91,6 +91,11 @@ static int sys_fsync(int fd)
 	return result(fsync(fd));
 }
 
+static int sys_linkat(const char *from, int dirfd, const char *to)
+{
+	return result(linkat(AT_FDCWD, from, dirfd, to, AT_SYMLINK_FOLLOW));
+}
+
 static int sys_renameat(int dirfd, const char *from, const char *to)
 {
 	return result(renameat(dirfd, from, dirfd, to));
@@ -307,6 +312,7 @@ const struct mmapfs__sys mmapfs__sys_real = {
 	.pwrite = sys_pwrite,
 	.fdatasync = sys_fdatasync,
 	.fsync = sys_fsync,
+	.linkat = sys_linkat,
 	.renameat = sys_renameat,
 	.unlinkat = sys_unlinkat,
 	.sync_file_range = sys_sync_file_range,

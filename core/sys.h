@@ -35,6 +35,8 @@ struct mmapfs__sys {
 	int64_t (*pwrite)(int fd, const void *buf, size_t length, uint64_t offset);
 	int (*fdatasync)(int fd);
 	int (*fsync)(int fd);
+	/* A symbolic link, such as /proc/self/fd/N, stands for what it leads to. */
+	int (*linkat)(const char *from, int dirfd, const char *to);
 	int (*renameat)(int dirfd, const char *from, const char *to);
 	int (*unlinkat)(int dirfd, const char *path);
 	int (*sync_file_range)(int fd, uint64_t offset, uint64_t length, unsigned int flags);

@@ -148,6 +148,13 @@ static int keep_available(struct warm *warm)
 	return 0;
 }
 
+static int keep_limit(const struct warm *warm, uint64_t bytes)
+{
+	uint64_t limit = warm->opts.limit;
+
+	return limit && add_saturated(warm->out.requested, bytes) > limit ? -EDQUOT : 0;
+}
+
 /* ---- the pipeline ---- */
 
 static int wait_oldest(struct warm *warm)
@@ -183,6 +190,8 @@ static int enqueue(struct warm *warm, uint64_t begin, uint64_t end)
 	int r;
 
 	r = make_room(warm, end - begin);
+	if (r == 0)
+		r = keep_limit(warm, bytes_of(warm, begin, end));
 	if (r == 0)
 		r = keep_available(warm);
 	if (r == 0)
@@ -269,8 +278,12 @@ static int warm_all(struct warm *warm)
 		if (r < 0)
 			break;
 	}
-	while (r == 0 && warm->queued > 0)
-		r = wait_oldest(warm);
+	/* What the limit let through is still to become ready. */
+	while ((r == 0 || r == -EDQUOT) && warm->queued > 0) {
+		int waited = wait_oldest(warm);
+
+		r = waited < 0 ? waited : r;
+	}
 	source->done(source->ctx);
 	return r;
 }

@@ -122,14 +122,15 @@ MMAPFS_PUBLIC int mmapfs_range_parse(const char *text, struct mmapfs_range *ret)
 
 MMAPFS_PUBLIC const char *mmapfs_size_format(char buf[MMAPFS_WORD_MAX], uint64_t bytes)
 {
+	char suffix[2] = "";
 	size_t i = 0;
 
 	while (bytes != 0 && bytes % 1024 == 0 && suffixes[i] != '\0') {
 		bytes /= 1024;
 		i++;
 	}
-	(void)snprintf(buf, MMAPFS_WORD_MAX, "%" PRIu64 "%.*s", bytes, i > 0,
-		       i > 0 ? &suffixes[i - 1] : "");
+	suffix[0] = i > 0 ? suffixes[i - 1] : '\0';
+	(void)snprintf(buf, MMAPFS_WORD_MAX, "%" PRIu64 "%s", bytes, suffix);
 	return buf;
 }
 

@@ -73,6 +73,8 @@ enum mmapfs_map_flags {
 	MMAPFS_MAP_LAZY = 1 << 2,     /* no addresses until something needs them */
 	MMAPFS_MAP_NOFOLLOW = 1 << 3, /* a symbolic link as last component is ELOOP */
 	MMAPFS_MAP_NOATIME = 1 << 4,  /* leave the access time alone, where that is allowed */
+	MMAPFS_MAP_CLIP = 1 << 5,     /* `length` is the most: the window ends with the file
+				       * where that is shorter, see mmapfs_map_refresh() */
 };
 
 struct mmapfs_map_opts {
@@ -138,7 +140,8 @@ int mmapfs_map_fd(const struct mmapfs_map *map);
 int mmapfs_map_resize(struct mmapfs_map *map, uint64_t length);
 
 /**
- * Let a window that was opened "to the end" follow a file that others grew or truncated.
+ * Let a window that was opened "to the end", or with MMAPFS_MAP_CLIP, follow a file that
+ * others grew or truncated.
  * Returns 1 when the length changed, 0 when not. Locked ranges beyond the new end are
  * forgotten. Errors: fstat(2), mremap(2); -EBUSY when the mapping would have to move while
  * ranges are locked.
@@ -264,6 +267,8 @@ struct mmapfs_warm_opts {
 	void *ctx;
 	uint64_t rate;           /* bytes per second at most; 0: no limit */
 	uint64_t keep_available; /* stop with -ENOMEM before MemAvailable falls below, bytes */
+	uint64_t limit;          /* stop with -EDQUOT before so many bytes have been asked of
+				  * the disk; 0: no limit */
 };
 
 struct mmapfs_warm_result {
@@ -323,6 +328,33 @@ struct mmapfs_evict_result {
  */
 int mmapfs_evict(struct mmapfs_map *map, struct mmapfs_range range, uint32_t flags,
 		 struct mmapfs_evict_result *ret);
+
+/** Sizes of folios that are told apart: 2^0 to 2^15 pages. */
+#define MMAPFS_FOLIO_ORDERS 16
+
+/** The folios of the resident pages of a range: what the kernel drops only as a whole. */
+struct mmapfs_folios {
+	size_t size;
+	uint32_t complete;   /* 1: all of the range was looked at */
+	uint64_t page_size;  /* bytes */
+	uint64_t examined;   /* bytes that were looked at, from the beginning of the range */
+	uint64_t folios[MMAPFS_FOLIO_ORDERS]; /* of 2^index pages that reach into the range */
+	uint64_t pages[MMAPFS_FOLIO_ORDERS];  /* of the range that they hold */
+	uint64_t hidden;     /* other pages in the cache: being read, or just gone */
+	uint64_t straddling; /* pages whose folio reaches out of the range: an evict of the
+			      * range leaves them */
+	uint64_t begin;      /* the range widened to whole folios, as offsets in the file: an */
+	uint64_t end;        /* evict of that leaves none for this reason */
+};
+
+/**
+ * Look into which folios the resident pages of @range are. Needs root, for what tells it is
+ * /proc/kpageflags by physical page; to learn those, pages are mapped for a moment, none is
+ * read in. Looks at 2^20 pages at most. Errors: -EPERM; -EOPNOTSUPP where the kernel or the
+ * filesystem cannot tell; mmap(2), mincore(2), -ENOMEM.
+ */
+int mmapfs_folios(struct mmapfs_map *map, struct mmapfs_range range,
+		  struct mmapfs_folios *ret);
 
 struct mmapfs_lock_result {
 	size_t size;
@@ -458,7 +490,11 @@ struct mmapfs_snapshot_entry {
 	uint32_t dev_major;  /* with dev_minor and ino 0 where not known */
 	uint32_t dev_minor;
 	uint64_t ino;
+	uint32_t heat;       /* up to MMAPFS_SNAPSHOT_HEAT_MAX: the more, the sooner the file
+			      * is wanted back; 0 where nobody said */
 };
+
+#define MMAPFS_SNAPSHOT_HEAT_MAX 1000
 
 /** What a snapshot says about itself. */
 struct mmapfs_snapshot_info {
@@ -477,12 +513,21 @@ struct mmapfs_snapshot_writer;
 
 /**
  * Begin a snapshot that is to be @path (relative to the directory @dirfd, or AT_FDCWD).
- * It is written to a temporary file (.mmapfs-XXXXXXXX) in the same directory; what @path
- * names stays as it is until mmapfs_snapshot_commit(). Errors: open(2) and write(2) in that
+ * It is written to a temporary file in the same directory, without a name where the
+ * filesystem can do that (O_TMPFILE), else .mmapfs-XXXXXXXX; what @path names stays as it is
+ * until mmapfs_snapshot_commit(). Errors: open(2) and write(2) in that
  * directory; -EISDIR, -ELOOP or -ENODEV when @path exists and is no regular file.
  */
 int mmapfs_snapshot_create(int dirfd, const char *path,
 			   struct mmapfs_snapshot_writer **ret);
+
+/**
+ * The heat of what mmapfs_snapshot_add() adds from now on. Called before the first entry is
+ * added it makes this a snapshot of version 2, the one that tells heat; otherwise, and
+ * without a call, it is one of version 1, and no heat is stored. Errors: -EINVAL above
+ * MMAPFS_SNAPSHOT_HEAT_MAX; -EBUSY when version 1 has been begun.
+ */
+int mmapfs_snapshot_set_heat(struct mmapfs_snapshot_writer *writer, uint32_t heat);
 
 /**
  * Add the resident ranges of @map under @name. Names may come in any order; of a name that
@@ -598,6 +643,8 @@ struct mmapfs_snapshot_apply_opts {
 	uint64_t rate;           /* bytes per second at most; 0: no limit */
 	uint64_t keep_available; /* stop with -ENOMEM before MemAvailable falls below */
 	uint32_t policy;         /* enum mmapfs_snapshot_policy */
+	uint64_t limit;          /* stop with -EDQUOT before so many bytes have been asked of
+				  * the disk; 0: no limit */
 };
 
 struct mmapfs_snapshot_apply_result {
@@ -637,7 +684,8 @@ enum mmapfs_snapshot_op {
  * Combine two snapshots, from their beginnings, into what @writer writes. A file that is in
  * both has the identity that was recorded with the later mtime, and is cut at that size. A
  * file skipped in one: a union takes the other; else it is skipped in the result, for it
- * cannot be known. Errors: those of reading and writing; -EINVAL for an unknown @op;
+ * cannot be known. The result tells heat when one of them does, of a file in both the
+ * higher. Errors: those of reading and writing; -EINVAL for an unknown @op;
  * -EXDEV when the two were taken with different page sizes.
  */
 int mmapfs_snapshot_combine(struct mmapfs_snapshot *a, struct mmapfs_snapshot *b,
