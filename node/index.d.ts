@@ -109,7 +109,8 @@ export class Mapping {
   readonly access: Access
   readonly path: string | undefined
   readonly closed: boolean
-  /** What the fault guard has survived: pages lost, stores to read-only pages. */
+  /** What the fault guard has survived: pages lost, stores to read-only pages. Kept by
+   * resize() and close(). */
   readonly faults: { bus: number, write: number }
   /** Of the file, now; differs from `length` when it was truncated. */
   readonly fileSize: number

@@ -37,4 +37,5 @@ function load () {
   throw failure(reasons)
 }
 
-module.exports = load()
+// A copy: in what Node-API fills, V8 looks each name up as in a dictionary, at each call.
+module.exports = { ...load() }

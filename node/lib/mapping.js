@@ -12,10 +12,12 @@ const {
 } = require('./validate.js')
 
 const ADVICE = Object.keys(binding.advice)
-const advices = Object.assign(Object.create(null), binding.advice)
+const advices = new Map(Object.entries(binding.advice))
 const DESTRUCTIVE = 4 // enum mmapfs_advice_kind
 const DESTRUCTIVE_ON_COPY = 8
 const READY = 1 // enum mmapfs_observe_flags
+const MAY_DESTROY = 1 // enum mmapfs_advise_flags
+const SYNC = 0 // enum mmapfs_sync_level
 const EVICT_SYNC = 1 // enum mmapfs_evict_flags
 const CHUNK = 32 * 1024 * 1024
 const VIEWS_MAX = 64 // so many dead windows may be remembered before they are swept out
@@ -163,34 +165,30 @@ class Mapping {
 
   advise (advice, range, options) {
     const handle = this.#open()
-    const known = typeof advice === 'string' ? advices[advice] : undefined
-    const { number, kinds } = known ?? binding.advice[toOneOf(advice, 'advice', ADVICE)]
+    const { number, kinds } = advices.get(advice) ?? toOneOf(advice, 'advice', ADVICE)
     const unsafe = options !== undefined &&
       toBoolean(toObject(options, 'options').unsafe, 'options.unsafe')
     if (kinds & (DESTRUCTIVE | DESTRUCTIVE_ON_COPY) && !unsafe) {
       throw systemError(EPERM, 'madvise', this.#path)
     }
+    const flags = unsafe ? MAY_DESTROY : 0
+    if (range === undefined) return binding.advise(handle, number, flags)
     const { offset, length } = toRange(range, this.#length)
-    if (length > 0) binding.advise(handle, number, offset, length, unsafe ? 1 : 0)
+    binding.advise(handle, number, flags, offset, length)
   }
 
-  // What was stored in a lost page never reaches the file: nobody is told it has.
-  #checkLost () {
-    if (this.#access === 'write' && this.faults.bus > 0) throw truncatedError(this.#path)
-  }
-
+  // An empty range is one at the end, and stays empty there as core's "to the end".
   flush (range) {
     const handle = this.#open()
-    const work = toWork(range, this.#length)
-    this.#checkLost()
-    if (work) binding.flush(handle, work.offset, work.length, 0)
+    if (range === undefined) return binding.flush(handle, SYNC)
+    const { offset, length } = toRange(range, this.#length)
+    binding.flush(handle, SYNC, offset, length)
   }
 
   async flushAsync (range) {
     const handle = this.#open()
-    const work = toWork(range, this.#length)
-    this.#checkLost()
-    if (work) await binding.flushAsync(handle, work.offset, work.length)
+    const { offset, length } = toRange(range, this.#length)
+    await binding.flushAsync(handle, offset, length)
   }
 
   async prefetch (options) {

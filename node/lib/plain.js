@@ -229,7 +229,7 @@ const WRITERS = {
     const { offset, length } = rangeOf(list, 1, file.path)
     await whileOpen(file, (handle) => level === 0
       ? binding.flushAsync(handle, offset, length)
-      : binding.flush(handle, offset, length, level))
+      : binding.flush(handle, level, offset, length))
   },
 
   async warm (file, list) {

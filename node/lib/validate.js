@@ -44,10 +44,7 @@ function closedError () {
 }
 
 function truncatedError (path) {
-  const error = new Error('The file became shorter than its mapping, or a page of it ' +
-    `cannot be read${path ? `: '${path}'` : ''}`)
-  if (path) error.path = path
-  return withCode(error, 'ERR_FILE_TRUNCATED')
+  return binding.truncatedError(path)
 }
 
 // A number or bigint of bytes as a number; exact up to 2^53 - 1.

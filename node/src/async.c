@@ -116,8 +116,8 @@ static napi_value settle_open(napi_env env, struct request *request)
 {
 	struct mmapfs_map *map = request->map;
 	char *path = request->path;
-	struct memory *memory = memory_new(map, request->opts.offset,
-					   request->opts.access != MMAPFS_ACCESS_READ);
+	struct memory *memory =
+		memory_new(map, request->opts.offset, request->opts.access);
 
 	if (memory)
 		request->map = NULL;
@@ -180,9 +180,15 @@ static napi_value flush_async(napi_env env, napi_callback_info info)
 {
 	struct call c;
 	struct request *request = begin(env, info, &c, "msync");
+	struct handle *handle;
 
 	if (!request)
 		return NULL;
+	if (value_open(&c, 0, &handle) && handle_has_lost(handle)) {
+		(void)throw_truncated(env, request->path);
+		(void)request_free(request);
+		return NULL;
+	}
 	request->execute = execute_flush;
 	return request_queue(env, request);
 }

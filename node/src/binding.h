@@ -27,7 +27,7 @@ struct memory {
 	size_t length;		 /* raw: its length */
 	struct guard_slot *slot; /* once an address was given out; thread of the handle */
 	uint64_t offset;	 /* of the window in the file, bytes */
-	bool writable;		 /* stores are meant to happen */
+	uint32_t access;	 /* enum mmapfs_access; raw: what the bits come to */
 };
 
 /* One ArrayBuffer on a memory. */
@@ -39,10 +39,16 @@ struct hold {
 	bool counted;		   /* in the state's `detached` */
 };
 
+/* What the fault guard has survived, in pages. */
+struct faults {
+	uint32_t bus, write;
+};
+
 /* What a JavaScript Mapping stands on. Used by its own thread only. */
 struct handle {
 	uint64_t magic;	       /* HANDLE_MAGIC */
 	struct memory *memory; /* NULL: closed */
+	struct faults gone;    /* on memory that it had before */
 	struct hold *holds;
 	char *path; /* for errors; may be NULL */
 };
@@ -66,6 +72,8 @@ struct call {
 bool call_begin(napi_env env, napi_callback_info info, struct call *ret);
 bool value_size(const struct call *c, size_t i, uint64_t *ret);
 bool value_range(const struct call *c, size_t i, struct mmapfs_range *ret);
+/* The same, or all of it where the call ends before. */
+bool value_part(const struct call *c, size_t i, struct mmapfs_range *ret);
 bool value_int(const struct call *c, size_t i, int32_t *ret);
 bool value_bool(const struct call *c, size_t i, bool *ret);
 bool value_bytes(const struct call *c, size_t i, void **ret, size_t *ret_length);
@@ -90,10 +98,13 @@ napi_value throw_errno(napi_env env, int error, const char *syscall, const char 
 napi_value throw_type(napi_env env, const char *message);
 napi_value throw_range(napi_env env, const char *message);
 napi_value throw_closed(napi_env env);
+/* An Error that says so; not of the system. @path may be NULL. */
+napi_value truncated_new(napi_env env, const char *path);
+napi_value throw_truncated(napi_env env, const char *path);
 
 /* ---- memory.c ---- */
 
-struct memory *memory_new(struct mmapfs_map *map, uint64_t offset, bool writable);
+struct memory *memory_new(struct mmapfs_map *map, uint64_t offset, uint32_t access);
 struct memory *memory_get(struct memory *memory);
 struct memory *memory_put(struct memory *memory);
 /* The address of byte @offset; from here on the fault guard watches over it. */
@@ -112,6 +123,11 @@ struct state *state_of(napi_env env);
  * handles left behind are collected before descriptors run out. */
 #define HANDLE_WEIGHT 8192
 void handle_close(napi_env env, struct handle *handle);
+/* Let it stand on @memory from now on, or on none; with the faults of the old one. */
+void handle_replace(struct handle *handle, struct memory *memory);
+struct faults handle_faults(const struct handle *handle);
+/* What was stored in a lost page never reaches the file: nobody is told that it has. */
+bool handle_has_lost(const struct handle *handle);
 
 /* ---- buffer.c ---- */
 
@@ -129,7 +145,7 @@ struct guard_area {
 
 struct guard_slot *guard_add(const struct guard_area *area);
 void guard_remove(struct guard_slot *slot);
-void guard_counts(const struct guard_slot *slot, uint32_t *ret_bus, uint32_t *ret_write);
+struct faults guard_faults(const struct guard_slot *slot);
 int guard_install(bool copy_writes);
 
 /* ---- the exported functions, by file ---- */

@@ -55,6 +55,33 @@ napi_value throw_errno(napi_env env, int error, const char *syscall, const char 
 	return NULL;
 }
 
+napi_value truncated_new(napi_env env, const char *path)
+{
+	static const char text[] = "The file became shorter than its mapping, or a page "
+				   "of it cannot be read";
+	napi_value object = NULL;
+	char *message = NULL;
+
+	if (path && asprintf(&message, "%s: '%s'", text, path) < 0)
+		message = NULL;
+	if (napi_create_error(env, new_text(env, "ERR_FILE_TRUNCATED"),
+			      new_text(env, message ? message : text),
+			      &object) == napi_ok &&
+	    path)
+		set(env, object, "path", new_text(env, path));
+	free(message);
+	return object;
+}
+
+napi_value throw_truncated(napi_env env, const char *path)
+{
+	napi_value object = truncated_new(env, path);
+
+	if (object)
+		(void)napi_throw(env, object);
+	return NULL;
+}
+
 napi_value throw_type(napi_env env, const char *message)
 {
 	(void)napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", message);

@@ -101,10 +101,15 @@ void guard_remove(struct guard_slot *slot)
 	(void)pthread_mutex_unlock(&mutex);
 }
 
-void guard_counts(const struct guard_slot *slot, uint32_t *ret_bus, uint32_t *ret_write)
+struct faults guard_faults(const struct guard_slot *slot)
 {
-	*ret_bus = slot ? atomic_load(&slot->bus) : 0;
-	*ret_write = slot ? atomic_load(&slot->write) : 0;
+	struct faults faults = { 0 };
+
+	if (slot) {
+		faults.bus = atomic_load(&slot->bus);
+		faults.write = atomic_load(&slot->write);
+	}
+	return faults;
 }
 
 static bool read_slot(struct guard_slot *slot, uintptr_t addr, struct guard_area *ret)
@@ -265,21 +270,20 @@ static napi_value js_install(napi_env env, napi_callback_info info)
 	return r < 0 ? throw_errno(env, r, "sigaction", NULL) : NULL;
 }
 
-/* faults(handle): { bus, write }, also of a closed one: then 0. */
+/* faults(handle): { bus, write }, also of a closed one. */
 static napi_value js_faults(napi_env env, napi_callback_info info)
 {
-	uint32_t bus = 0, write = 0;
 	napi_value object = NULL;
 	struct handle *handle;
+	struct faults faults;
 	struct call c;
 
 	if (!call_begin(env, info, &c) || !value_handle(&c, 0, &handle) ||
 	    napi_create_object(env, &object) != napi_ok)
 		return NULL;
-	if (handle->memory)
-		guard_counts(handle->memory->slot, &bus, &write);
-	set_number(env, object, "bus", bus);
-	set_number(env, object, "write", write);
+	faults = handle_faults(handle);
+	set_number(env, object, "bus", faults.bus);
+	set_number(env, object, "write", faults.write);
 	return object;
 }
 

@@ -31,8 +31,7 @@ bool value_options(const struct call *c, size_t i, struct mmapfs_map_opts *ret)
 static napi_value new_mapping(napi_env env, struct mmapfs_map *map,
 			      const struct mmapfs_map_opts *opts, char *path)
 {
-	struct memory *memory =
-		memory_new(map, opts->offset, opts->access != MMAPFS_ACCESS_READ);
+	struct memory *memory = memory_new(map, opts->offset, opts->access);
 
 	if (!memory)
 		(void)mmapfs_map_close(map);
@@ -222,7 +221,7 @@ static napi_value map_file_size(napi_env env, napi_callback_info info)
 
 /* ---- control ---- */
 
-/* advise(handle, advice, offset, length, flags) */
+/* advise(handle, advice, flags[, offset, length]) */
 static napi_value map_advise(napi_env env, napi_callback_info info)
 {
 	struct mmapfs_range range;
@@ -232,15 +231,15 @@ static napi_value map_advise(napi_env env, napi_callback_info info)
 	int r;
 
 	if (!call_begin(env, info, &c) || !value_open(&c, 0, &handle) ||
-	    !value_int(&c, 1, &advice) || !value_range(&c, 2, &range) ||
-	    !value_int(&c, 4, &flags))
+	    !value_int(&c, 1, &advice) || !value_int(&c, 2, &flags) ||
+	    !value_part(&c, 3, &range))
 		return NULL;
 	r = mmapfs_advise(handle->memory->map, range, (enum mmapfs_advice)advice,
 			  (uint32_t)flags);
 	return r < 0 ? throw_errno(env, r, "madvise", handle->path) : NULL;
 }
 
-/* flush(handle, offset, length, level) */
+/* flush(handle, level[, offset, length]) */
 static napi_value map_flush(napi_env env, napi_callback_info info)
 {
 	struct mmapfs_range range;
@@ -250,8 +249,10 @@ static napi_value map_flush(napi_env env, napi_callback_info info)
 	int r;
 
 	if (!call_begin(env, info, &c) || !value_open(&c, 0, &handle) ||
-	    !value_range(&c, 1, &range) || !value_int(&c, 3, &level))
+	    !value_int(&c, 1, &level) || !value_part(&c, 2, &range))
 		return NULL;
+	if (handle_has_lost(handle))
+		return throw_truncated(env, handle->path);
 	r = mmapfs_sync(handle->memory->map, range, (enum mmapfs_sync_level)level);
 	return r < 0 ? throw_errno(env, r, "msync", handle->path) : NULL;
 }
@@ -352,7 +353,7 @@ static int map_resized(struct memory *memory, uint64_t length, bool sparse,
 		return r;
 	r = mmapfs_map_resize(map, length);
 	if (r >= 0)
-		*ret = memory_new(map, memory->offset, true);
+		*ret = memory_new(map, memory->offset, MMAPFS_ACCESS_WRITE);
 	if (r >= 0 && !*ret)
 		r = -ENOMEM;
 	if (r < 0)
@@ -366,7 +367,7 @@ static int resize(napi_env env, struct handle *handle, uint64_t length, bool spa
 	struct memory *resized;
 	int r;
 
-	if (!memory->writable)
+	if (memory->access != MMAPFS_ACCESS_WRITE)
 		return -EACCES;
 	if (mmapfs_locked(memory->map, stop_at_first, NULL) != 0)
 		return -EBUSY;
@@ -376,8 +377,7 @@ static int resize(napi_env env, struct handle *handle, uint64_t length, bool spa
 	if (r < 0)
 		return r;
 	buffers_detach(env, handle);
-	(void)memory_put(memory);
-	handle->memory = resized;
+	handle_replace(handle, resized);
 	return 0;
 }
 

@@ -26,7 +26,7 @@ uint64_t page_size(void)
 	return known;
 }
 
-struct memory *memory_new(struct mmapfs_map *map, uint64_t offset, bool writable)
+struct memory *memory_new(struct mmapfs_map *map, uint64_t offset, uint32_t access)
 {
 	struct memory *memory = calloc(1, sizeof(*memory));
 
@@ -35,7 +35,7 @@ struct memory *memory_new(struct mmapfs_map *map, uint64_t offset, bool writable
 	atomic_init(&memory->refs, 1);
 	memory->map = map;
 	memory->offset = offset;
-	memory->writable = writable;
+	memory->access = access;
 	return memory;
 }
 
@@ -72,7 +72,7 @@ static struct guard_area area_of(const struct memory *memory, uintptr_t addr)
 		.end = (addr + memory_length(memory) + mask) & ~mask,
 		.fd = memory->map ? mmapfs_map_fd(memory->map) : -1,
 		.offset = memory->offset & ~(uint64_t)mask,
-		.writable = memory->writable,
+		.writable = memory->access != MMAPFS_ACCESS_READ,
 	};
 }
 
@@ -98,6 +98,31 @@ int memory_addr(struct memory *memory, uint64_t offset, char **ret)
 
 /* ---- handles ---- */
 
+struct faults handle_faults(const struct handle *handle)
+{
+	struct faults faults = handle->gone;
+	struct faults now = { 0 };
+
+	if (handle->memory)
+		now = guard_faults(handle->memory->slot);
+	faults.bus += now.bus;
+	faults.write += now.write;
+	return faults;
+}
+
+bool handle_has_lost(const struct handle *handle)
+{
+	return handle->memory->access == MMAPFS_ACCESS_WRITE &&
+	       handle_faults(handle).bus > 0;
+}
+
+void handle_replace(struct handle *handle, struct memory *memory)
+{
+	handle->gone = handle_faults(handle);
+	(void)memory_put(handle->memory);
+	handle->memory = memory;
+}
+
 void handle_close(napi_env env, struct handle *handle)
 {
 	int64_t total;
@@ -105,7 +130,7 @@ void handle_close(napi_env env, struct handle *handle)
 	if (!handle->memory)
 		return;
 	buffers_detach(env, handle);
-	handle->memory = memory_put(handle->memory);
+	handle_replace(handle, NULL);
 	(void)napi_adjust_external_memory(env, -HANDLE_WEIGHT, &total);
 }
 

@@ -81,6 +81,13 @@ static int map(const struct wish *wish, void **ret)
 	return 0;
 }
 
+static uint32_t access_of(const struct wish *wish)
+{
+	if (!(wish->prot & PROT_WRITE))
+		return MMAPFS_ACCESS_READ;
+	return wish->flags & MAP_SHARED ? MMAPFS_ACCESS_WRITE : MMAPFS_ACCESS_COPY;
+}
+
 /* rawMap(length, prot, flags, fd, offset) */
 static napi_value raw_map(napi_env env, napi_callback_info info)
 {
@@ -97,7 +104,7 @@ static napi_value raw_map(napi_env env, napi_callback_info info)
 	r = map(&wish, &addr);
 	if (r < 0)
 		return throw_errno(env, r, "mmap", NULL);
-	memory = memory_new(NULL, wish.offset, wish.prot & PROT_WRITE);
+	memory = memory_new(NULL, wish.offset, access_of(&wish));
 	if (memory) {
 		memory->addr = addr;
 		memory->length = (size_t)wish.length;
@@ -169,6 +176,9 @@ static napi_value raw_sync(napi_env env, napi_callback_info info)
 	r = value_memory(&c, &handle, &addr, &length);
 	if (r == -ECANCELED)
 		return NULL;
+	/* The originals would be gone by now; the error is that of data that is lost. */
+	if (r == 0 && handle_has_lost(handle))
+		r = -EIO;
 	if (r == 0 && msync(addr, length, flags) < 0)
 		r = -errno;
 	return r < 0 ? throw_errno(env, r, "msync", NULL) : NULL;

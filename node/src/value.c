@@ -2,7 +2,6 @@
 /* value.c - JavaScript values to C and back, each checked whatever the caller did. */
 #include "binding.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +32,8 @@ bool value_size(const struct call *c, size_t i, uint64_t *ret)
 		return false;
 	}
 	/* Written so that NaN is refused. */
-	if (!(number >= 0 && number <= SAFE_INTEGER_MAX) || number != floor(number)) {
+	if (!(number >= 0 && number <= SAFE_INTEGER_MAX) ||
+	    number != (double)(uint64_t)number) {
 		(void)throw_range(c->env, "A size must be an integer from 0 to 2^53 - 1");
 		return false;
 	}
@@ -46,6 +46,14 @@ bool value_range(const struct call *c, size_t i, struct mmapfs_range *ret)
 	return value_size(c, i, &ret->offset) && value_size(c, i + 1, &ret->length);
 }
 
+bool value_part(const struct call *c, size_t i, struct mmapfs_range *ret)
+{
+	if (i < c->count)
+		return value_range(c, i, ret);
+	*ret = (struct mmapfs_range){ 0 };
+	return true;
+}
+
 bool value_int(const struct call *c, size_t i, int32_t *ret)
 {
 	double number;
@@ -54,7 +62,8 @@ bool value_int(const struct call *c, size_t i, int32_t *ret)
 		(void)throw_type(c->env, "An argument must be an integer");
 		return false;
 	}
-	if (!(number >= INT32_MIN && number <= INT32_MAX) || number != floor(number)) {
+	if (!(number >= INT32_MIN && number <= INT32_MAX) ||
+	    number != (double)(int32_t)number) {
 		(void)throw_range(c->env, "An argument must be a 32-bit integer");
 		return false;
 	}

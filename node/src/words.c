@@ -172,6 +172,21 @@ static napi_value system_error(napi_env env, napi_callback_info info)
 	return error;
 }
 
+/* truncatedError(path), where undefined is none. */
+static napi_value truncated_error(napi_env env, napi_callback_info info)
+{
+	napi_value error = NULL;
+	struct call c;
+	size_t length;
+	char *path;
+
+	if (!call_begin(env, info, &c) || !value_text(&c, 0, &path, &length))
+		return NULL;
+	error = truncated_new(env, path);
+	free(path);
+	return error;
+}
+
 int words_exports(napi_env env, napi_value exports)
 {
 	static const struct exported list[] = {
@@ -179,6 +194,7 @@ int words_exports(napi_env env, napi_value exports)
 		{ "formatRange", format_range },
 		{ "parseAdvice", parse_advice },
 		{ "systemError", system_error },
+		{ "truncatedError", truncated_error },
 	};
 
 	set(env, exports, "constants", new_constants(env));

@@ -150,6 +150,36 @@ m.verify().then(() => say('verified'), (e) => say([sum, b.indexOf('no such text'
   }
 })
 
+test('what was lost stays known after resize and close, and no flush says otherwise', () => {
+  const said = lives(`mmapfs.installFaultGuard()
+const m = mmapfs.open(name, { access: 'write' })
+const b = m.buffer
+fs.truncateSync(name, PAGE)
+b[2 * PAGE] = 1
+const codes = [outcome(() => m.flush()).code, outcome(() => m.flush({ offset: 0, length: 1 })).code]
+m.resize(5 * PAGE)
+codes.push(outcome(() => m.flush()).code, m.faults.bus)
+m.flushAsync().then(() => say('flushed'), (e) => {
+  const { path, message } = e
+  m.close()
+  say([...codes, e.code, path === name, message.includes(name), m.faults])
+})`)
+  const lost = 'ERR_FILE_TRUNCATED'
+  assert.deepEqual(said, [lost, lost, lost, 1, lost, true, true, { bus: 1, write: 0 }])
+})
+
+test('sync of the compatible faces does not vouch for lost pages', () => {
+  const said = lives(`const fd = fs.openSync(name, 'r+')
+const shared = io.map(2 * PAGE, 3, 1, fd)
+const own = io.map(2 * PAGE, 3, 2, fd)
+const m = mmap(2 * PAGE, 3, 1, fd)
+fs.truncateSync(name, 0)
+for (const b of [shared, own, m]) b[PAGE] = 1
+const { message, code, errno, syscall } = outcome(() => io.sync(shared, true))
+say([message, code, errno, syscall, outcome(() => io.sync(own, true)) ?? null, m.sync()])`)
+  assert.deepEqual(said, ['msync() failed, 5', 'EIO', -5, 'msync', null, false])
+})
+
 test('with the guard a store to a read-only mapping stays private', () => {
   const said = lives(`mmapfs.installFaultGuard({ readOnlyWrites: 'copy' })
 const m = mmapfs.open(name, { offset: PAGE + 10 })

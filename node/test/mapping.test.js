@@ -385,6 +385,15 @@ test('resize is refused for readers, while locked, and for nonsense', () => {
   const reader = mmapfs.open(name)
   assert.throws(() => reader.resize(PAGE), { code: 'EACCES' })
   reader.close()
+  // Its descriptor could, but its stores are to stay its own.
+  const fd = fs.openSync(name, 'r+')
+  const copy = mmapfs.fromFd(fd, { access: 'copy' })
+  copy.buffer[0] = 77
+  assert.throws(() => copy.resize(PAGE), { code: 'EACCES' })
+  assert.equal(copy.buffer[0], 77)
+  assert.notEqual(fs.readFileSync(name)[0], 77)
+  copy.close()
+  fs.closeSync(fd)
   const mapping = mmapfs.open(name, { access: 'write' })
   mapping.lock({ length: PAGE })
   const buffer = mapping.buffer
