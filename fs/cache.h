@@ -11,9 +11,11 @@
 #ifndef MMAPFS_FS_CACHE_H
 #define MMAPFS_FS_CACHE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache_policy.h"
 #include "fs.h"
 
 struct policy_keeper; /* cache_policy.h */
@@ -21,6 +23,7 @@ struct budget;	      /* cache_budget.h */
 struct restart;	      /* cache_restart.h */
 
 struct cache {
+	pthread_mutex_t mutex; /* held by start and stop, which may come at the same time */
 	struct policy_keeper *policy;
 	struct budget *budget;
 	struct restart *restart;
@@ -33,21 +36,41 @@ int cache_open(struct fs *fs);
 /* The mount is up: start what works in the background. */
 void cache_start(struct fs *fs);
 
-/* No handler runs any more: save, end the threads. fs->stopping is set. */
+/* No handler runs any more, but requests on workers may: end the threads. fs->stopping is
+ * set. */
 void cache_stop(struct fs *fs);
 
-/* SIGHUP: read the policy again. Errors are said, the old one stays. */
-void cache_reload(struct fs *fs);
+/* The mount is gone, the inode table still stands: save, free. */
+void cache_close(struct fs *fs);
 
-/* @name in @dir is @inode: looked up, made, linked or moved there. Gives it the advice that
- * holds for the directory, then what the policy says of its name. */
-void cache_named(struct fs *fs, struct inode *dir, const char *name, struct inode *inode);
+/* How the file with @path below the source is to be treated, known to the mount or not. */
+struct treatment cache_treatment(struct fs *fs, const char *path);
 
-/* A handle on @inode was opened, or is about to be closed. */
+/* SIGHUP: read the policy again, soon. Errors are said, the old one stays. False: there is
+ * no policy to read. */
+bool cache_reload(struct fs *fs);
+
+/* @name in @dir is @inode, with the attributes @st: looked up, made or linked there. Gives it
+ * the advice that holds for the directory, and what the policy says of its name. */
+void cache_named(struct fs *fs, struct inode *dir, const char *name, struct inode *inode,
+		 const struct stat *st);
+
+/* Something was moved to @name in @dir, which is open as @dir_fd. */
+void cache_moved(struct fs *fs, struct inode *dir, int dir_fd, const char *name);
+
+/* A name was removed, or given to another file: some file may have had no other. */
+void cache_removed(struct fs *fs);
+
+/* A handle on @inode was opened, or closed: it is no longer counted among its opens. */
 void cache_opened(struct fs *fs, struct inode *inode, bool writer);
 void cache_closed(struct fs *fs, struct inode *inode, bool writer);
 
 /* How many bytes may be read in before the budget is full; UINT64_MAX without a budget. */
 uint64_t cache_room(struct fs *fs);
+
+/* The mount itself is about to read in @bytes of @inode (a warm, a restore): no program uses
+ * it, but the budget is to see it. cache_room() is so much less until its next look. 0: it
+ * is not known how much. */
+void cache_reading(struct fs *fs, struct inode *inode, uint64_t bytes);
 
 #endif

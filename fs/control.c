@@ -10,6 +10,7 @@
 
 #include "base/macro.h"
 #include "ctl.h"
+#include "meter.h"
 #include "reply.h"
 #include "worker.h"
 
@@ -20,6 +21,7 @@ struct request {
 	struct inode *inode;
 	enum control_door door;
 	bool set;
+	struct meter meter; /* while no thread has it */
 	size_t size; /* get: room for the answer; set: length of value */
 	char *value;
 	char name[]; /* value follows its NUL */
@@ -104,16 +106,22 @@ static void run_set(const struct request *request)
 		reply_result(request->req, r);
 }
 
-static void run(void *arg)
+static void run(struct request *request)
 {
-	struct request *request = arg;
-
 	if (request->set)
 		run_set(request);
 	else
 		run_get(request);
 	inode_unref(request->fs->inodes, request->inode, 1);
 	free(request);
+}
+
+static void run_on_worker(void *arg)
+{
+	struct request *request = arg;
+
+	meter_give(request->meter);
+	run(request);
 }
 
 static struct request *request_new(fuse_req_t req, struct inode *inode, const char *name,
@@ -142,10 +150,14 @@ static void start(fuse_req_t req, struct request *request, bool is_long)
 		reply_result(req, -ENOMEM);
 		return;
 	}
-	r = is_long ? workers_submit(request->fs->request_workers, run, request) : 0;
 	if (!is_long) {
 		run(request);
-	} else if (r < 0) {
+		return;
+	}
+	request->meter = meter_take();
+	r = workers_submit(request->fs->request_workers, run_on_worker, request);
+	if (r < 0) {
+		meter_give(request->meter);
 		inode_unref(request->fs->inodes, request->inode, 1);
 		free(request);
 		reply_result(req, r);

@@ -11,6 +11,9 @@
 #include <string.h>
 
 #include "base/macro.h"
+#include "cache.h"
+#include "cache_restart.h"
+#include "cache_treat.h"
 #include "ctl_private.h"
 
 #define FULL_NAME "user.mmapfs"
@@ -20,8 +23,13 @@
 #define STAT_MAX 1024
 #define JOB_MAX 128
 #define EVICT_MAX 640
+#define BUDGET_MAX 640
+#define SNAPSHOT_MAX (4096 + 640) /* the name of the file, and the lines before it */
 #define ADVISE_MAX 1536 /* a line for each part of REGION_PART_ADVICE_MAX, and one */
 
+static int get_metrics(struct ctl_request *rq, struct ctl_text *ret);
+static int get_snapshot(struct ctl_request *rq, struct ctl_text *ret);
+static int set_snapshot(struct ctl_request *rq);
 static int get_version(struct ctl_request *rq, struct ctl_text *ret);
 static int get_help(struct ctl_request *rq, struct ctl_text *ret);
 
@@ -141,6 +149,36 @@ static const struct ctl_row rows[] = {
 	  .set = ctl_set_lock,
 	  .values = "on|off [RANGE]",
 	  .help = "keep in RAM while mounted; reads the locked ranges" },
+	{ .name = "budget",
+	  .where = CTL_ROOT,
+	  .value_max = CTL_VALUE_MAX,
+	  .answer_max = BUDGET_MAX,
+	  .get = ctl_get_budget,
+	  .set = ctl_set_budget,
+	  .values = "SIZE|N%|off",
+	  .help = "what may stay in RAM of all files; reads key=value lines" },
+	{ .name = "metrics",
+	  .where = CTL_ROOT,
+	  .answer_max = METRICS_TEXT_MAX,
+	  .get = get_metrics,
+	  .help = "of the mount's root: counters, in the Prometheus text format" },
+	{ .name = "policy",
+	  .where = CTL_ROOT,
+	  .long_set = CTL_ROOT,
+	  .value_max = CTL_VALUE_MAX,
+	  .answer_max = TREAT_TEXT_MAX,
+	  .get = ctl_get_policy,
+	  .set = ctl_set_policy,
+	  .values = "reload",
+	  .help = "what is locked, warm ... by name; reads key=value lines, then sections" },
+	{ .name = "snapshot",
+	  .where = CTL_ROOT,
+	  .value_max = CTL_VALUE_MAX,
+	  .answer_max = SNAPSHOT_MAX,
+	  .get = get_snapshot,
+	  .set = set_snapshot,
+	  .values = "save|restore|cancel|interval SECONDS|rate SIZE",
+	  .help = "warm restart; reads key=value lines" },
 	{ .name = "version",
 	  .where = ANY | CTL_OTHER,
 	  .answer_max = 32,
@@ -307,10 +345,41 @@ int ctl_set(struct fs *fs, struct inode *inode, const char *name, const char *va
 		return -EINVAL; /* the range is part of the value */
 	rq = new_request(fs, inode, row, caller);
 	r = ctl_words_split(value, length, row->value_max, &rq.words);
-	return r < 0 ? r : row->set(&rq);
+	if (r >= 0)
+		r = row->set(&rq);
+	/* A lock, advice and more read pages in. */
+	if (S_ISREG(inode->type))
+		cache_reading(fs, inode, 0);
+	return r;
+}
+
+/* ---- the cache manager ---- */
+
+static struct restart *restart_of(const struct ctl_request *rq)
+{
+	return rq->fs->cache ? rq->fs->cache->restart : NULL;
+}
+
+static int get_snapshot(struct ctl_request *rq, struct ctl_text *ret)
+{
+	return restart_print(restart_of(rq), ret);
+}
+
+static int set_snapshot(struct ctl_request *rq)
+{
+	const uid_t uid = rq->caller->user.uid;
+
+	if (uid != 0 && uid != rq->fs->owner)
+		return -EPERM;
+	return restart_control(restart_of(rq), &rq->words);
 }
 
 /* ---- about ourselves ---- */
+
+static int get_metrics(struct ctl_request *rq, struct ctl_text *ret)
+{
+	return metrics_print(rq->fs, ret);
+}
 
 static int get_version(struct ctl_request *rq, struct ctl_text *ret)
 {

@@ -147,7 +147,16 @@ static uint64_t range_end(struct mmapfs_range range)
 	return range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
 }
 
+/* Let the kernel write back and forget what it has under the mount's own inode: copies of
+ * what was read by the mapped path, and what clients stored into maps of them. */
+static void forget_copies(struct fs *fs, struct inode *inode, struct mmapfs_range range)
+{
+	if (fs->invalidate)
+		fs->invalidate(fs->invalidate_ctx, inode, range.offset, range.length);
+}
+
 struct syncing {
+	struct fs *fs;
 	struct mmapfs_range range;
 	enum mmapfs_sync_level level;
 };
@@ -182,8 +191,8 @@ static int unreported_error(struct inode *inode)
 	return region->sync_error;
 }
 
-int ctl_sync_map(struct inode *inode, struct mmapfs_map *map, struct mmapfs_range range,
-		 enum mmapfs_sync_level level)
+int ctl_sync_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
+		 struct mmapfs_range range, enum mmapfs_sync_level level)
 {
 	int earlier, r;
 
@@ -191,6 +200,8 @@ int ctl_sync_map(struct inode *inode, struct mmapfs_map *map, struct mmapfs_rang
 	if (level == MMAPFS_SYNC_INVALIDATE && inode &&
 	    region_locked(inode, range.offset, range_end(range)))
 		return -EBUSY;
+	if (inode && inode->writers && inode->data_path == DATA_PATH_MAPPED)
+		forget_copies(fs, inode, range);
 	r = mmapfs_sync(map, range, level);
 	take_sync_error(inode, map);
 	earlier = inode ? unreported_error(inode) : 0;
@@ -203,7 +214,7 @@ static int sync_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *map
 	const struct syncing *syncing = ctx;
 
 	(void)st;
-	return ctl_sync_map(inode, map, syncing->range, syncing->level);
+	return ctl_sync_map(syncing->fs, inode, map, syncing->range, syncing->level);
 }
 
 static int parse_sync(struct ctl_request *rq, struct syncing *ret)
@@ -222,7 +233,7 @@ static int parse_sync(struct ctl_request *rq, struct syncing *ret)
 int ctl_set_sync(struct ctl_request *rq)
 {
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
-	struct syncing syncing;
+	struct syncing syncing = { .fs = rq->fs };
 	struct ctl_tree tree;
 	int r = parse_sync(rq, &syncing);
 
@@ -235,7 +246,7 @@ int ctl_set_sync(struct ctl_request *rq)
 		return ctl_each_map(&tree, MMAPFS_ACCESS_READ, sync_tree_file, &syncing, NULL);
 	}
 	r = region_open_map(rq->fs, rq->inode, MMAPFS_ACCESS_READ, &map);
-	return r < 0 ? r : ctl_sync_map(rq->inode, map, syncing.range, syncing.level);
+	return r < 0 ? r : ctl_sync_map(rq->fs, rq->inode, map, syncing.range, syncing.level);
 }
 
 /* ---- lock ---- */
@@ -243,17 +254,14 @@ int ctl_set_sync(struct ctl_request *rq)
 /* Locked memory is lost to everybody else, so write permission is not enough. */
 static int may_lock(struct ctl_request *rq)
 {
-	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
 	struct stat st;
 	int r;
 
 	if (rq->caller->user.uid == 0 || rq->caller->user.uid == rq->fs->owner)
 		return 0;
-	r = inode_path_fd(rq->fs->inodes, rq->inode, &fd);
+	r = inode_stat(rq->fs->inodes, rq->inode, &st);
 	if (r < 0)
 		return r;
-	if (fstat(fd.fd, &st) < 0)
-		return -errno;
 	return st.st_uid == rq->caller->user.uid ? 0 : -EPERM;
 }
 
@@ -273,6 +281,7 @@ int ctl_set_lock(struct ctl_request *rq)
 		r = may_lock(rq);
 	if (r < 0)
 		return r;
+	atomic_fetch_or(&rq->inode->marks, INODE_BY_HAND);
 	return on ? region_lock(rq->fs, rq->inode, range)
 		  : region_unlock(rq->fs, rq->inode, range);
 }
@@ -287,14 +296,23 @@ int ctl_get_lock(struct ctl_request *rq, struct ctl_text *ret)
 		return 0;
 	SCOPE_LOCK(&region->mutex);
 	for (size_t i = 0; !r && i < region->locked_count; i++) {
-		const struct byte_span *span = &region->locked[i];
+		const struct mmapfs_range locked = region_bytes(rq->inode, region->locked[i]);
 
-		r = ctl_lines_add(&lines, span->begin, span->end - span->begin);
+		r = ctl_lines_add(&lines, locked.offset, locked.length);
 	}
 	return r < 0 ? r : 0;
 }
 
 /* ---- evict ---- */
+
+/* What was read in again while it was evicted is no page dropped. */
+static void count_evicted(struct metrics *metrics, const struct mmapfs_evict_result *result)
+{
+	metrics_add(metrics, METRIC_EVICTED,
+		    result->before - u64_min(result->before, result->after));
+	for (unsigned int i = 0; i < MMAPFS_STAY_COUNT; i++)
+		metrics_add(metrics, METRIC_STAYED + i, result->stayed[i]);
+}
 
 static void add_evicted(struct evict_sums *sums, const struct mmapfs_evict_result *result)
 {
@@ -332,8 +350,12 @@ int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 	struct mmapfs_evict_result result = MMAPFS_INIT(result);
 	int r;
 
-	if (inode)
+	if (inode) {
+		/* Not only on the mapped path: also after a readahead(2) by a client. First, for
+		 * what is written back by it makes pages of the source dirty. */
+		forget_copies(fs, inode, range);
 		region_release_pages(inode, range);
+	}
 	r = mmapfs_evict(map, range, flags, &result);
 	if (flags & MMAPFS_EVICT_SYNC)
 		take_sync_error(inode, map);
@@ -342,10 +364,8 @@ int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 	if (inode)
 		count_own_locks(inode, range, &result);
 	add_evicted(sums, &result);
-	/* The kernel may have a copy of its own, under the mount's inode: from the mapped path,
-	 * also after the last close, or from a readahead(2) by a client. */
-	if (inode && fs->invalidate)
-		fs->invalidate(fs->invalidate_ctx, inode, range.offset, range.length);
+	if (result.valid)
+		count_evicted(&fs->metrics, &result);
 	return 0;
 }
 

@@ -34,27 +34,21 @@ uint64_t ctl_pages_of(uint64_t size)
 
 static int file_size(struct ctl_request *rq, uint64_t *ret)
 {
-	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
 	struct stat st;
-	int r = inode_path_fd(rq->fs->inodes, rq->inode, &fd);
+	int r = inode_stat(rq->fs->inodes, rq->inode, &st);
 
-	if (r < 0)
-		return r;
-	if (fstat(fd.fd, &st) < 0)
-		return -errno;
-	*ret = (uint64_t)st.st_size;
-	return 0;
+	if (r >= 0)
+		*ret = (uint64_t)st.st_size;
+	return r;
 }
 
-/* The request's range as whole pages [begin, end), cut at the end of a file of @size. */
-static void whole_pages(struct mmapfs_range range, uint64_t size, uint64_t *begin,
-			uint64_t *end)
+/* Of the request's range, cut at the end of a file of @size. */
+static uint64_t locked_pages(struct ctl_request *rq, uint64_t size)
 {
-	uint64_t page = ctl_page_size();
-	uint64_t last = range.length ? add_saturated(range.offset, range.length) : size;
+	struct mmapfs_range range = rq->range;
+	uint64_t end = range.length ? add_saturated(range.offset, range.length) : size;
 
-	*end = align_up(u64_min(last, size), page);
-	*begin = u64_min(align_down(range.offset, page), *end);
+	return region_locked(rq->inode, range.offset, u64_min(end, size)) / ctl_page_size();
 }
 
 /* ---- figures of a file ---- */
@@ -82,7 +76,6 @@ static int file_figures(struct ctl_request *rq, struct ctl_figures *ret)
 {
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
 	struct mmapfs_residency found = MMAPFS_INIT(found);
-	uint64_t begin, end;
 	int r;
 
 	r = region_open_map(rq->fs, rq->inode, MMAPFS_ACCESS_READ, &map);
@@ -92,8 +85,7 @@ static int file_figures(struct ctl_request *rq, struct ctl_figures *ret)
 	if (r < 0)
 		return r;
 	figures_from(&found, ret);
-	whole_pages(rq->range, found.file_size, &begin, &end);
-	ret->locked = region_locked(rq->inode, begin, end) / ctl_page_size();
+	ret->locked = locked_pages(rq, found.file_size);
 	return 0;
 }
 
@@ -220,7 +212,8 @@ int ctl_get_stat(struct ctl_request *rq, struct ctl_text *ret)
 int ctl_get_pages(struct ctl_request *rq, struct ctl_text *ret)
 {
 	struct ctl_figures figures;
-	uint64_t size, begin, end;
+	struct byte_span pages;
+	uint64_t size;
 	int r;
 
 	if (S_ISDIR(rq->inode->type)) {
@@ -234,8 +227,8 @@ int ctl_get_pages(struct ctl_request *rq, struct ctl_text *ret)
 	r = file_size(rq, &size);
 	if (r < 0)
 		return r;
-	whole_pages(rq->range, size, &begin, &end);
-	return ctl_text_printf(ret, "%" PRIu64, (end - begin) / ctl_page_size());
+	pages = region_pages(rq->inode, rq->range, size);
+	return ctl_text_printf(ret, "%" PRIu64, (pages.end - pages.begin) / ctl_page_size());
 }
 
 int ctl_get_figure(struct ctl_request *rq, struct ctl_text *ret)
@@ -254,18 +247,15 @@ int ctl_get_figure(struct ctl_request *rq, struct ctl_text *ret)
 int ctl_get_locked(struct ctl_request *rq, struct ctl_text *ret)
 {
 	struct ctl_figures figures = { 0 };
-	uint64_t size, begin, end;
+	uint64_t size;
 	int r;
 
 	if (S_ISDIR(rq->inode->type)) {
 		r = ctl_tree_figures(rq, false, &figures);
 	} else {
 		r = file_size(rq, &size);
-		if (r >= 0) {
-			whole_pages(rq->range, size, &begin, &end);
-			figures.locked =
-				region_locked(rq->inode, begin, end) / ctl_page_size();
-		}
+		if (r >= 0)
+			figures.locked = locked_pages(rq, size);
 	}
 	return r < 0 ? r : ctl_text_printf(ret, "%" PRIu64, figures.locked);
 }
@@ -339,6 +329,7 @@ int ctl_get_map(struct ctl_request *rq, struct ctl_text *ret)
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
 	struct picture picture = { 0 };
 	char cells[MAP_CELLS + 1] = "";
+	struct mmapfs_range bytes;
 	uint64_t size;
 	int r;
 
@@ -346,8 +337,9 @@ int ctl_get_map(struct ctl_request *rq, struct ctl_text *ret)
 	if (r < 0)
 		return r;
 	size = mmapfs_map_length(map);
-	whole_pages(rq->range, size, &picture.begin, &picture.end);
-	picture.end = u64_min(picture.end, size);
+	bytes = region_bytes(rq->inode, region_pages(rq->inode, rq->range, size));
+	picture.begin = bytes.offset;
+	picture.end = u64_min(bytes.offset + bytes.length, size);
 	if (picture.begin >= picture.end)
 		return -ENODATA; /* a share of nothing */
 	r = mmapfs_ranges(map, rq->range, MMAPFS_OBSERVE_READY, draw_run, &picture);

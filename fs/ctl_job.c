@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "cache.h"
 #include "worker.h"
 
 struct task {
@@ -30,6 +31,7 @@ struct task {
 
 	/* during the walk of a tree */
 	uint64_t finished; /* bytes of the files before this one */
+	struct inode *reading; /* warm: this one; NULL: no memory for it */
 	struct evict_sums sums;
 	int error; /* the first */
 };
@@ -185,7 +187,17 @@ static int file_progress(void *ctx, uint64_t done, uint64_t total)
 
 	atomic_store(&task->job->total, total);
 	atomic_store(&task->job->done, done);
+	cache_reading(task->fs, task->inode, 0);
 	return should_stop(task);
+}
+
+static int warm_map(struct fs *fs, struct mmapfs_map *map, struct mmapfs_range range,
+		    const struct mmapfs_warm_opts *opts, struct mmapfs_warm_result *result)
+{
+	int r = mmapfs_warm(map, range, opts, result);
+
+	metrics_add(&fs->metrics, METRIC_WARMED, ctl_pages_of(result->requested));
+	return r;
 }
 
 static int warm_file(struct task *task)
@@ -200,7 +212,7 @@ static int warm_file(struct task *task)
 		return r;
 	opts.progress = file_progress;
 	opts.ctx = task;
-	r = mmapfs_warm(map, task->range, &opts, &result);
+	r = warm_map(task->fs, map, task->range, &opts, &result);
 	mmapfs_map_close(map);
 	task->error_offset = result.error_offset;
 	if (r >= 0) {
@@ -238,6 +250,8 @@ static int tree_progress(void *ctx, uint64_t done, uint64_t total)
 
 	(void)total;
 	atomic_store(&task->job->done, task->finished + done);
+	if (task->reading)
+		cache_reading(task->fs, task->reading, 0);
 	return should_stop(task);
 }
 
@@ -251,9 +265,14 @@ static int warm_tree_file(void *ctx, struct inode *inode, struct mmapfs_map *map
 	int r;
 
 	(void)inode;
+	/* The budget is to see also what no program has opened. */
+	if (inode_get(task->fs->inodes, mmapfs_map_fd(map), st, &task->reading) < 0)
+		task->reading = NULL;
 	opts.progress = tree_progress;
 	opts.ctx = task;
-	r = mmapfs_warm(map, whole, &opts, &result);
+	r = warm_map(task->fs, map, whole, &opts, &result);
+	(void)tree_progress(task, result.total, result.total);
+	inode_unref(task->fs->inodes, task->reading, 1);
 	if (r == -ECANCELED)
 		return 0; /* the walk asks again whether to stop, and does */
 	if (r < 0 && !task->error) {

@@ -36,6 +36,7 @@ struct ctl_stop {
 	struct fs *fs;
 	bool (*asked)(void *ctx); /* may be NULL */
 	void *ctx;
+	bool at_end; /* go on when the mount ends: this is what is done then */
 };
 
 /* -EINTR when the work is to end, else 0. */
@@ -47,7 +48,11 @@ struct ctl_tree {
 	struct inode *dir;
 	const struct ctl_stop *stop;
 	const struct creds_user *user;
-	bool change; /* only what they may also write */
+	bool change;	 /* only what they may also write */
+	bool every_name; /* a file with several names comes with each of them, not once */
+	/* Told of each directory before its files, with its path below the first, which is
+	 * "" itself. The path is good until the next call. May be NULL. */
+	void (*enter)(void *ctx, const char *path);
 };
 
 struct ctl_request {
@@ -155,13 +160,23 @@ int ctl_get_evict(struct ctl_request *rq, struct ctl_text *ret);
 int ctl_set_evict(struct ctl_request *rq);
 
 /* Sync @map; its write error is told to the region of @inode (may be NULL). */
-int ctl_sync_map(struct inode *inode, struct mmapfs_map *map, struct mmapfs_range range,
-		 enum mmapfs_sync_level level);
+int ctl_sync_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
+		 struct mmapfs_range range, enum mmapfs_sync_level level);
 
 /* Evict @range of the file under @map, which is @inode when the mount knows it. @flags:
  * enum mmapfs_evict_flags. The result is added to @sums. */
 int ctl_evict_map(struct fs *fs, struct inode *inode, struct mmapfs_map *map,
 		  struct mmapfs_range range, uint32_t flags, struct evict_sums *sums);
+
+/* ---- ctl_budget.c: an attribute of the mount's root ---- */
+
+int ctl_get_budget(struct ctl_request *rq, struct ctl_text *ret);
+int ctl_set_budget(struct ctl_request *rq);
+
+/* ---- ctl_policy.c: an attribute of the mount's root ---- */
+
+int ctl_get_policy(struct ctl_request *rq, struct ctl_text *ret);
+int ctl_set_policy(struct ctl_request *rq);
 
 /* ---- ctl_job.c: attributes that start work ---- */
 
@@ -187,6 +202,9 @@ typedef int (*ctl_walk_fn)(void *ctx, int dir_fd, const char *name,
  */
 int ctl_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx, uint64_t *ret_unread);
 
+/* Open the directory @path below @root_fd, following no symbolic link. Cuts up @path. */
+int ctl_open_below(const struct creds_user *user, int root_fd, char *path);
+
 /* Open what the walk found. -ESTALE when there is another file of that name by now;
  * -EACCES where the tree's user is not allowed to. */
 int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
@@ -206,5 +224,11 @@ typedef int (*ctl_map_fn)(void *ctx, struct inode *inode, struct mmapfs_map *map
 
 int ctl_each_map(const struct ctl_tree *tree, uint32_t access, ctl_map_fn fn, void *ctx,
 		 uint64_t *ret_unopened);
+
+/* ---- ctl_table.c: ctl_walk() and ctl_walk_open() where a region table is mounted ---- */
+
+int ctl_table_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx,
+		   uint64_t *ret_unread);
+int ctl_table_open(const struct ctl_tree *tree, const char *name, int flags);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "table_window.h"
 
 /* Limits of what one walk remembers; a tree beyond them is refused, not miscounted. */
 #define PENDING_BYTES_MAX (256u << 20)
@@ -56,7 +57,7 @@ static void closedirp(DIR **dir)
 
 int ctl_stopped(const struct ctl_stop *stop)
 {
-	if (atomic_load(&stop->fs->stopping))
+	if (atomic_load(&stop->fs->stopping) && !stop->at_end)
 		return -EINTR;
 	return stop->asked && stop->asked(stop->ctx) ? -EINTR : 0;
 }
@@ -143,8 +144,7 @@ static struct pending *todo_pop(struct walk *walk)
 	return pending;
 }
 
-/* Open the directory @path below @root_fd, following no symbolic link. Cuts up @path. */
-static int open_below(const struct creds_user *user, int root_fd, char *path)
+int ctl_open_below(const struct creds_user *user, int root_fd, char *path)
 {
 	_cleanup_creds_ struct creds creds = creds_enter_user(user);
 	const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -168,7 +168,7 @@ static int open_below(const struct creds_user *user, int root_fd, char *path)
 static int visit_file(struct walk *walk, int dir_fd, const char *name,
 		      const struct stat *st)
 {
-	if (st->st_nlink > 1) {
+	if (st->st_nlink > 1 && !walk->tree->every_name) {
 		int r = seen_before(&walk->seen, st);
 
 		if (r)
@@ -233,7 +233,7 @@ static int visit_dir(struct walk *walk, const char *path)
 
 	if (!parts)
 		return -ENOMEM;
-	fd = open_below(walk->tree->user, walk->root_fd, parts);
+	fd = ctl_open_below(walk->tree->user, walk->root_fd, parts);
 	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
 		return 0; /* gone since it was found */
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
@@ -247,10 +247,13 @@ static int visit_dir(struct walk *walk, const char *path)
 		close(fd);
 		return -ENOMEM;
 	}
+	if (walk->tree->enter)
+		walk->tree->enter(walk->ctx, path);
 	return visit_entries(walk, dir, path);
 }
 
-int ctl_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx, uint64_t *ret_unread)
+static int walk_directory(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx,
+			  uint64_t *ret_unread)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	_cleanup_close_ int root_fd = inode_open(tree->stop->fs->inodes, tree->dir, flags);
@@ -273,6 +276,13 @@ int ctl_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx, uint64_t *r
 	return r;
 }
 
+int ctl_walk(const struct ctl_tree *tree, ctl_walk_fn fn, void *ctx, uint64_t *ret_unread)
+{
+	if (tree->stop->fs->table)
+		return ctl_table_walk(tree, fn, ctx, ret_unread);
+	return walk_directory(tree, fn, ctx, ret_unread);
+}
+
 static int open_as(const struct creds_user *user, int dir_fd, const char *name, int flags)
 {
 	_cleanup_creds_ struct creds creds = creds_enter_user(user);
@@ -287,12 +297,12 @@ static int open_as(const struct creds_user *user, int dir_fd, const char *name, 
 	return fd < 0 ? -errno : fd;
 }
 
-int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
-		  const struct stat *st, int flags)
+/* The file that @st was of, if it still has the name. */
+static int open_same(const struct creds_user *user, int dir_fd, const char *name,
+		     const struct stat *st, int flags)
 {
-	_cleanup_close_ int fd = open_as(tree->user, dir_fd, name, flags);
+	_cleanup_close_ int fd = open_as(user, dir_fd, name, flags);
 	struct stat now;
-	int r;
 
 	if (fd < 0)
 		return fd;
@@ -300,6 +310,19 @@ int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
 		return -errno;
 	if (now.st_dev != st->st_dev || now.st_ino != st->st_ino || !S_ISREG(now.st_mode))
 		return -ESTALE;
+	return steal_fd(&fd);
+}
+
+int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
+		  const struct stat *st, int flags)
+{
+	_cleanup_close_ int fd = tree->stop->fs->table
+					 ? ctl_table_open(tree, name, flags)
+					 : open_same(tree->user, dir_fd, name, st, flags);
+	int r;
+
+	if (fd < 0)
+		return fd;
 	r = tree->change ? creds_may_write(fd, tree->user) : 0;
 	return r < 0 ? r : steal_fd(&fd);
 }
@@ -315,6 +338,12 @@ struct each_map {
 	int first_error;
 };
 
+/* What of its file @inode (NULL: not known to the mount, so no window) shows. */
+static const struct window *window_of(const struct inode *inode)
+{
+	return inode ? inode->window : NULL;
+}
+
 static int each_map_file(void *ctx, int dir_fd, const char *name, const struct stat *st)
 {
 	struct each_map *each = ctx;
@@ -329,15 +358,12 @@ static int each_map_file(void *ctx, int dir_fd, const char *name, const struct s
 		return 0; /* gone since it was found */
 	if (fd == -EMFILE || fd == -ENFILE)
 		return fd;
-	r = fd < 0 ? fd : region_map_fd(fd, each->access, &map);
-	if (r < 0) {
+	inode = fd < 0 ? NULL : inode_find(table, fd, st);
+	r = fd < 0 ? fd : region_map_fd(window_of(inode), fd, each->access, &map);
+	if (r < 0)
 		each->unopened++;
-		if (!each->first_error)
-			each->first_error = r;
-		return 0;
-	}
-	inode = inode_find(table, mmapfs_map_fd(map), st);
-	r = each->fn(each->ctx, inode, map, st);
+	else
+		r = each->fn(each->ctx, inode, map, st);
 	if (r < 0 && !each->first_error)
 		each->first_error = r;
 	mmapfs_map_close(map);
@@ -389,13 +415,13 @@ static void add_residency(struct ctl_figures *figures,
 	figures->evicted += found->evicted;
 }
 
-static void measure_file(struct ctl_figures *figures, int fd)
+static void measure_file(struct ctl_figures *figures, const struct window *window, int fd)
 {
 	struct mmapfs_residency found = MMAPFS_INIT(found);
 	const struct mmapfs_range whole = { 0, 0 };
 	struct mmapfs_map *map;
 
-	if (region_map_fd(fd, MMAPFS_ACCESS_READ, &map) < 0) {
+	if (region_map_fd(window, fd, MMAPFS_ACCESS_READ, &map) < 0) {
 		figures->unknown_files++;
 		return;
 	}
@@ -404,6 +430,24 @@ static void measure_file(struct ctl_figures *figures, int fd)
 	else
 		add_residency(figures, &found);
 	mmapfs_map_close(map);
+}
+
+/* What is known without looking at it. @inode may be NULL. */
+static void add_file(struct ctl_figures *figures, struct inode *inode, uint64_t size)
+{
+	const struct mmapfs_range whole = { 0, 0 };
+	struct byte_span pages;
+
+	figures->files++;
+	figures->measured++;
+	figures->size += size;
+	if (!inode) {
+		figures->pages += ctl_pages_of(size);
+		return;
+	}
+	pages = region_pages(inode, whole, size);
+	figures->pages += (pages.end - pages.begin) / ctl_page_size();
+	figures->locked += region_locked(inode, 0, UINT64_MAX) / ctl_page_size();
 }
 
 static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *st)
@@ -423,22 +467,15 @@ static int sum_file(void *ctx, int dir_fd, const char *name, const struct stat *
 		return 0; /* gone since it was found */
 	if (fd == -EMFILE || fd == -ENFILE)
 		return fd;
-	figures->files++;
-	figures->measured++;
-	figures->size += (uint64_t)st->st_size;
-	figures->pages += ctl_pages_of((uint64_t)st->st_size);
-	if (fd < 0) {
+	inode = fd < 0 ? NULL : inode_find(table, fd, st);
+	add_file(figures, inode, (uint64_t)st->st_size);
+	if (fd < 0)
 		figures->unknown_files++;
-		return 0;
-	}
-	inode = inode_find(table, fd, st);
-	if (inode)
-		figures->locked += region_locked(inode, 0, UINT64_MAX) / ctl_page_size();
-	inode_unref(table, inode, 1);
-	if (sum->measure)
-		measure_file(figures, fd); /* takes fd */
+	else if (sum->measure)
+		measure_file(figures, window_of(inode), fd); /* takes fd */
 	else
 		close(fd);
+	inode_unref(table, inode, 1);
 	return 0;
 }
 

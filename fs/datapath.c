@@ -12,6 +12,7 @@
 #include "creds.h"
 #include "log.h"
 #include "region.h"
+#include "table_window.h"
 
 /*
  * Whether a write takes the set-ID bits away depends on who writes. The kernel's passthrough
@@ -53,17 +54,35 @@ static void explain_fallback(int error)
 			 error == -ELOOP ? ", the source is stacked: try -o stack_depth=2" : "");
 }
 
+/* The kernel knows no offset into a backing file, and no end of it but its own. */
+static bool is_whole(const struct inode *inode)
+{
+	return !inode->window || window_is_whole(inode->window);
+}
+
+/*
+ * Memory of a region table has a backing file for the memory maps of clients, which so are
+ * the memory itself. Reads and writes come here all the same, for a write must not make it
+ * longer than its row says.
+ */
 static void choose(struct session *session, struct inode *inode, bool writer)
 {
+	bool whole = is_whole(inode);
 	int id = -EPERM;
 
-	if (session->passthrough.active) {
+	if (session->passthrough.active &&
+	    (whole || inode->window->kind == WINDOW_MEMORY)) {
 		id = register_backing(session, inode, writer);
 		if (id < 0)
 			explain_fallback(id);
 	}
 	inode->backing_id = id > 0 ? id : 0;
-	inode->data_path = id > 0 ? DATA_PATH_PASSTHROUGH : DATA_PATH_MAPPED;
+	inode->data_path = id > 0 && whole ? DATA_PATH_PASSTHROUGH : DATA_PATH_MAPPED;
+}
+
+bool datapath_is_direct(const struct inode *inode)
+{
+	return inode->window && inode->data_path == DATA_PATH_MAPPED;
 }
 
 int datapath_open(struct session *session, struct inode *inode, bool writer)
@@ -77,9 +96,7 @@ int datapath_open(struct session *session, struct inode *inode, bool writer)
 	inode->opens++;
 	if (writer)
 		inode->writers++;
-	atomic_fetch_add(inode->backing_id ? &session->fs.stats.opens_passthrough
-					   : &session->fs.stats.opens_mapped,
-			 1);
+	metrics_add(&session->fs.metrics, METRIC_OPENS + inode->data_path - 1, 1);
 	return inode->backing_id;
 }
 

@@ -16,6 +16,10 @@
  * reply with (0: mapped). */
 int datapath_open(struct session *session, struct inode *inode, bool writer);
 
+/* Of an open @inode: are reads and writes to come here past the kernel's page cache? That of a
+ * window is only for memory maps; its bytes are also those of other windows. */
+bool datapath_is_direct(const struct inode *inode);
+
 /* Count a close; the last one gives the backing id back to the kernel. */
 void datapath_close(struct session *session, struct inode *inode, bool writer);
 

@@ -10,6 +10,10 @@
 #include "base/cleanup.h"
 #include "creds.h"
 #include "region.h"
+#include "table_window.h"
+
+/* Protects fs->handles and fs->dirs. */
+static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static bool for_writing(int flags)
 {
@@ -26,8 +30,29 @@ int handle_adopt(struct fs *fs, struct inode *inode, int flags, int *fd, struct 
 	*handle = (struct handle){ .inode = inode, .fd = steal_fd(fd),
 				   .writer = for_writing(flags),
 				   .sync_seen = region_sync_seen(inode) };
+	{
+		SCOPE_LOCK(&all_mutex);
+		LIST_INSERT_HEAD(&fs->handles, handle, all);
+	}
 	*ret = handle;
 	return 0;
+}
+
+/* O_TRUNC is for the window, not for all of the file that it is a part of. */
+static int open_window(struct fs *fs, struct inode *inode, int flags)
+{
+	_cleanup_close_ int fd = -1;
+	int r = window_may_open(inode->window, flags);
+
+	if (r < 0)
+		return r;
+	if (!(flags & O_TRUNC))
+		return inode_open(fs->inodes, inode, flags);
+	fd = inode_open(fs->inodes, inode, (flags & ~(O_TRUNC | O_ACCMODE)) | O_RDWR);
+	if (fd < 0)
+		return fd;
+	r = window_truncate(inode->window, fd, 0);
+	return r < 0 ? r : steal_fd(&fd);
 }
 
 /* Opening for real also lets the source refuse what the kernel's passthrough would not:
@@ -36,6 +61,8 @@ static int open_as(struct fs *fs, struct inode *inode, int flags, uid_t uid, gid
 {
 	_cleanup_creds_ struct creds creds = creds_enter(CREDS_CHANGE, uid, gid);
 
+	if (inode->window)
+		return open_window(fs, inode, flags);
 	return inode_open(fs->inodes, inode, flags);
 }
 
@@ -88,6 +115,10 @@ void handle_close(struct fs *fs, struct handle *handle)
 {
 	if (!handle)
 		return;
+	{
+		SCOPE_LOCK(&all_mutex);
+		LIST_REMOVE(handle, all);
+	}
 	if (handle->fd >= 0)
 		close(handle->fd);
 	inode_unref(fs->inodes, handle->inode, 1);
@@ -111,16 +142,32 @@ int dir_open(struct fs *fs, struct inode *inode, struct dir_handle **ret)
 	dir->at = 0;
 	dir->filled = 0;
 	pthread_mutex_init(&dir->mutex, NULL);
+	{
+		SCOPE_LOCK(&all_mutex);
+		LIST_INSERT_HEAD(&fs->dirs, dir, all);
+	}
 	*ret = dir;
 	return 0;
 }
 
 void dir_close(struct fs *fs, struct dir_handle *dir)
 {
+	{
+		SCOPE_LOCK(&all_mutex);
+		LIST_REMOVE(dir, all);
+	}
 	close(dir->fd);
 	pthread_mutex_destroy(&dir->mutex);
 	inode_unref(fs->inodes, dir->inode, 1);
 	free(dir);
+}
+
+void handle_close_all(struct fs *fs)
+{
+	while (!LIST_EMPTY(&fs->handles))
+		handle_close(fs, LIST_FIRST(&fs->handles));
+	while (!LIST_EMPTY(&fs->dirs))
+		dir_close(fs, LIST_FIRST(&fs->dirs));
 }
 
 int dir_seek(struct dir_handle *dir, off_t position)

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "fs.h"
 
@@ -21,6 +22,7 @@ struct handle {
 	int fd;		     /* -1: none, see handle_fd() */
 	bool writer;
 	uint32_t sync_seen; /* see region_sync_report(); used by one fsync at a time */
+	LIST_ENTRY(handle) all; /* in fs->handles */
 };
 
 /*
@@ -45,6 +47,7 @@ void handle_close(struct fs *fs, struct handle *handle);
 /* An open directory. Entries are read in blocks; positions are those of the source. */
 struct dir_handle {
 	struct inode *inode; /* one reference */
+	LIST_ENTRY(dir_handle) all; /* in fs->dirs */
 	pthread_mutex_t mutex; /* protects what follows */
 	int fd;
 	off_t position; /* of the next entry to give out */
@@ -63,6 +66,9 @@ struct dir_entry {
 
 int dir_open(struct fs *fs, struct inode *inode, struct dir_handle **ret);
 void dir_close(struct fs *fs, struct dir_handle *dir);
+
+/* At the end: the kernel drops closes that are still queued when a mount goes. */
+void handle_close_all(struct fs *fs);
 
 /* With dir->mutex held: go to @position, then look at the entry there (1; 0: the end), and
  * step over it. Errors: getdents64(2), lseek(2). */

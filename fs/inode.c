@@ -2,6 +2,7 @@
 /* inode.c - the table of files in use, and how to reach each one again. */
 #include "inode.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,7 +12,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/macro.h"
+#include "table_window.h"
 
 #define FIRST_BUCKETS 1024
 #define MOUNTS_MAX 256
@@ -58,19 +61,9 @@ pthread_mutex_t *inode_lock(struct inode *inode)
 	return &stripes[inode->hash % ARRAY_SIZE(stripes)];
 }
 
-/* FNV-1a, then a final mix because buckets are chosen by the low bits. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t length)
-{
-	const unsigned char *byte = data;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ byte[i]) * 0x100000001b3u;
-	return hash ^ (hash >> 29);
-}
-
 static uint64_t hash_file(dev_t dev, ino_t ino, const struct file_handle *handle)
 {
-	uint64_t hash = hash_bytes(0xcbf29ce484222325u, &dev, sizeof(dev));
+	uint64_t hash = hash_bytes(HASH_START, &dev, sizeof(dev));
 
 	hash = hash_bytes(hash, &ino, sizeof(ino));
 	return hash_bytes(hash, handle->f_handle, handle->handle_bytes);
@@ -210,7 +203,7 @@ static void free_inode(struct inode_table *table, struct inode *inode)
 {
 	if (table->drop)
 		table->drop(inode);
-	if (inode->fd >= 0) {
+	if (inode->fd >= 0 && !inode->window) {
 		close(inode->fd);
 		atomic_fetch_sub(&table->descriptors, 1);
 	}
@@ -271,6 +264,24 @@ static struct inode *insert_or_ref(struct inode_table *table, struct inode *fres
 	table->count++;
 	grow_buckets(table);
 	return fresh;
+}
+
+/* Without handles: what a window has open stays open. */
+int inode_new_window(struct inode_table *table, struct window *window,
+		     struct inode **ret)
+{
+	static const struct file_handle none;
+	struct inode *inode = calloc(1, sizeof(*inode));
+
+	if (!inode)
+		return -ENOMEM;
+	*inode = (struct inode){ .refs = 1, .hash = hash_file(window->dev, window->ino, &none),
+				 .dev = window->dev, .ino = window->ino,
+				 .type = window->kind == WINDOW_ROOT ? S_IFDIR : S_IFREG,
+				 .fd = window->fd, .window = window };
+	*ret = insert_or_ref(table, inode);
+	assert(*ret == inode);
+	return 0;
 }
 
 int inode_get(struct inode_table *table, int fd, const struct stat *st, struct inode **ret)
@@ -364,6 +375,23 @@ int inode_path_fd(struct inode_table *table, struct inode *inode, struct inode_f
 	return 0;
 }
 
+int inode_stat_fd(const struct inode *inode, int fd, struct stat *ret)
+{
+	if (fstat(fd, ret) < 0)
+		return -errno;
+	if (inode->window)
+		window_stat(inode->window, ret);
+	return 0;
+}
+
+int inode_stat(struct inode_table *table, struct inode *inode, struct stat *ret)
+{
+	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
+	int r = inode_path_fd(table, inode, &fd);
+
+	return r < 0 ? r : inode_stat_fd(inode, fd.fd, ret);
+}
+
 int inode_open(struct inode_table *table, struct inode *inode, int flags)
 {
 	int fd;
@@ -425,29 +453,54 @@ struct inode_table *inode_table_free(struct inode_table *table)
 	return NULL;
 }
 
-int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
-		    struct inode_table **ret)
+static struct inode_table *new_table(bool use_handles, inode_drop_fn drop)
 {
 	struct inode_table *table = calloc(1, sizeof(*table));
-	struct stat st;
-	int r;
 
 	if (!table)
-		return -ENOMEM;
+		return NULL;
 	pthread_mutex_init(&table->mutex, NULL);
 	table->use_handles = use_handles;
 	table->drop = drop;
 	table->bucket_count = FIRST_BUCKETS;
 	table->buckets = calloc(table->bucket_count, sizeof(*table->buckets));
-	r = !table->buckets ? -ENOMEM : fstat(root_fd, &st) < 0 ? -errno : 0;
-	if (r == 0)
-		r = inode_get(table, root_fd, &st, &table->root);
+	return table->buckets ? table : inode_table_free(table);
+}
+
+int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
+		    struct inode_table **ret)
+{
+	struct inode_table *table = new_table(use_handles, drop);
+	struct stat st;
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	r = fstat(root_fd, &st) < 0 ? -errno : inode_get(table, root_fd, &st, &table->root);
 	if (r < 0) {
 		inode_table_free(table);
 		return r;
 	}
 	table->root->is_root = true;
 	close(root_fd);
+	*ret = table;
+	return 0;
+}
+
+int inode_table_new_windows(struct window *root, inode_drop_fn drop,
+			    struct inode_table **ret)
+{
+	struct inode_table *table = new_table(false, drop);
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	r = inode_new_window(table, root, &table->root);
+	if (r < 0) {
+		inode_table_free(table);
+		return r;
+	}
+	table->root->is_root = true;
 	*ret = table;
 	return 0;
 }

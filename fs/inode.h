@@ -23,11 +23,22 @@
 
 struct inode_table;
 struct region;
+struct window;
 
 enum data_path {
 	DATA_PATH_UNDECIDED = 0, /* never opened, or not since the last close */
 	DATA_PATH_PASSTHROUGH,	 /* the kernel serves reads, writes and mmap by itself */
 	DATA_PATH_MAPPED,	 /* the daemon serves them from its mapping */
+};
+
+/* What the cache manager remembers of an inode; see cache_treat.c. */
+enum inode_mark {
+	INODE_TREAT = 1 << 0,	/* waits to be treated as the policy says */
+	INODE_WARM = 1 << 1,	/* waits to be warmed */
+	INODE_APPEARED = 1 << 2, /* is to be warmed, because its name is new */
+	INODE_TREATED = 1 << 3, /* its lock is the policy's doing */
+	INODE_SEEN = 1 << 4,	/* by the walk that is under way */
+	INODE_BY_HAND = 1 << 5, /* somebody said lock or unlock: the policy keeps out of it */
 };
 
 struct inode {
@@ -38,6 +49,7 @@ struct inode {
 	ino_t ino;   /* of the source file */
 	mode_t type; /* S_IFMT bits; never change for one file */
 	int fd;	     /* O_PATH, or -1 when `handle` names the file */
+	struct window *window; /* what of it is shown, where that is not all; has fd */
 
 	/* protected by inode_lock(inode) */
 	_Atomic(enum data_path) data_path; /* written under the lock, read anywhere */
@@ -47,7 +59,11 @@ struct inode {
 
 	atomic_uchar advice; /* of the whole file, see region_advice(); 0: none given */
 	bool is_root;	     /* the mount's own; never changes */
+	atomic_uchar marks;  /* enum inode_mark, or-ed */
+	atomic_uint used_s;    /* when it was last opened or closed, see restart_used() */
+	atomic_uint treatment; /* what the policy says of it, see cache_policy.h */
 	_Atomic(struct region *) region; /* control state; NULL until first needed, then kept */
+	struct known_file *known; /* protected by the table it is in, see cache_known.c */
 
 	unsigned int mount;	   /* index into the table's mounts, for open_by_handle_at */
 	struct file_handle handle; /* handle_bytes 0: none, fd is used; must be last */
@@ -69,6 +85,9 @@ typedef void (*inode_drop_fn)(struct inode *inode);
  */
 int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
 		    struct inode_table **ret);
+/* The same for a mounted region table, whose root is shown by @root. */
+int inode_table_new_windows(struct window *root, inode_drop_fn drop,
+			    struct inode_table **ret);
 struct inode_table *inode_table_free(struct inode_table *table);
 
 struct inode *inode_root(struct inode_table *table);
@@ -87,6 +106,11 @@ int inode_get(struct inode_table *table, int fd, const struct stat *st, struct i
 int inode_get_at(struct inode_table *table, int dir_fd, const char *name, struct stat *ret_st,
 		 struct inode **ret);
 
+/* An inode for @window, which stays and of which there must be none yet, with one reference.
+ * It is found again by the attributes that inode_stat() gives. Errors: -ENOMEM. */
+int inode_new_window(struct inode_table *table, struct window *window,
+		     struct inode **ret);
+
 /* As inode_get, but only when the table knows the file already; NULL otherwise. */
 struct inode *inode_find(struct inode_table *table, int fd, const struct stat *st);
 
@@ -97,6 +121,12 @@ void inode_unref(struct inode_table *table, struct inode *inode, uint64_t count)
 
 /* A descriptor for operations by path (O_PATH). Errors: -ESTALE when the file is gone. */
 int inode_path_fd(struct inode_table *table, struct inode *inode, struct inode_fd *ret);
+
+/* The attributes of @inode as the mount has them, but for st_ino (see shown_ino()). */
+int inode_stat(struct inode_table *table, struct inode *inode, struct stat *ret);
+
+/* The same, where @fd is the file of @inode. */
+int inode_stat_fd(const struct inode *inode, int fd, struct stat *ret);
 
 /* Open the file itself with open(2) @flags (never O_CREAT). The caller closes the result,
  * a descriptor or a negative errno. Permission is that of the calling thread. */

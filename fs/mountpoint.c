@@ -35,8 +35,9 @@ static int open_source(const char *path)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return refuse("cannot open the source", path, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
-		return refuse("cannot mount the source", path, "Not a directory");
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return refuse("cannot mount the source", path,
+			      "neither a directory nor a region table");
 	return steal_fd(&fd);
 }
 

@@ -4,9 +4,9 @@
 #define MMAPFS_FS_MOUNTPOINT_H
 
 /*
- * Open the source directory (O_PATH) and make the mount point usable: the remains of a
- * killed mmapfs daemon on it are unmounted. Says what is wrong on stderr. Returns a
- * descriptor and both absolute paths, to be freed; or -EINVAL.
+ * Open the source, a directory or a file (O_PATH), and make the mount point usable: the
+ * remains of a killed mmapfs daemon on it are unmounted. Says what is wrong on stderr.
+ * Returns a descriptor and both absolute paths, to be freed; or -EINVAL.
  */
 int mountpoint_prepare(const char *source, const char *mountpoint, char **ret_source,
 		       char **ret_mountpoint);

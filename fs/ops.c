@@ -12,7 +12,7 @@
 #include "fuse-compat.h"
 #include "session.h"
 
-static void op_init(void *userdata, struct fuse_conn_info *conn)
+void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct session *session = userdata;
 

@@ -5,8 +5,22 @@
 
 #include "passthrough.h"
 
-/* ops.c */
+/* ops.c; for a mounted directory */
 extern const struct fuse_lowlevel_ops ops;
+void op_init(void *userdata, struct fuse_conn_info *conn);
+
+/* ops_table.c; for a mounted region table */
+extern const struct fuse_lowlevel_ops ops_table;
+
+/* ops_window.c */
+void op_window_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
+		     off_t offset, struct fuse_file_info *fi);
+void op_window_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+			 struct fuse_file_info *fi);
+void op_window_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+		     struct fuse_file_info *fi);
+void op_window_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		       struct fuse_file_info *fi);
 
 /* ops_meta.c */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -74,6 +88,11 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
 	      size_t out_size);
+
+/* Write all of @buf to @fd, made with the caller's rights; O_APPEND in @flags: at its end. The
+ * bytes written, or a negative errno where that is none. */
+ssize_t write_as_caller(fuse_req_t req, int fd, const char *buf, size_t size, off_t offset,
+			int flags);
 
 /* The handle that open, create and opendir left in a request. */
 static inline struct handle *fi_handle(const struct fuse_file_info *fi)

@@ -91,7 +91,8 @@ static int add_plus(struct listing *listing, const struct dir_entry *entry)
 			return 0;
 		/* An entry that cannot be looked up is still a name of the directory. */
 		if (r == 0) {
-			cache_named(&session->fs, listing->dir->inode, entry->name, inode);
+			cache_named(&session->fs, listing->dir->inode, entry->name, inode,
+				    &st);
 			param = entry_of(session, inode, &st);
 		}
 	}

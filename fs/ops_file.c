@@ -15,8 +15,8 @@
 
 static void close_handle(struct session *session, struct handle *handle)
 {
-	cache_closed(&session->fs, handle->inode, handle->writer);
 	datapath_close(session, handle->inode, handle->writer);
+	cache_closed(&session->fs, handle->inode, handle->writer);
 	handle_close(&session->fs, handle);
 }
 
@@ -51,6 +51,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		forget_attributes(session, inode);
 	fi->fh = (uintptr_t)handle;
 	fi->noflush = 1;
+	fi->direct_io = datapath_is_direct(inode);
 	/* An interrupted open is not answered, and will not be released. */
 	if (passthrough_reply_open(req, fi, id) == -ENOENT)
 		close_handle(session, handle);
@@ -106,7 +107,7 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	r = inode_get(fs->inodes, fd, ret_st, ret_inode);
 	if (r < 0)
 		return r;
-	cache_named(fs, req_inode(req, parent), name, *ret_inode);
+	cache_named(fs, req_inode(req, parent), name, *ret_inode, ret_st);
 	r = handle_adopt(fs, *ret_inode, flags, &fd, ret_handle);
 	if (r < 0)
 		inode_unref(fs->inodes, *ret_inode, 1);

@@ -25,7 +25,6 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	int r = view_get(fs, req_inode(req, ino), &view);
 
 	(void)fi;
-	atomic_fetch_add(&fs->stats.reads, 1);
 	if (r < 0 && r != -ENODATA) {
 		reply_result(req, r);
 		return;
@@ -47,8 +46,8 @@ static ssize_t write_some(int fd, const char *buf, size_t size, off_t offset, in
 }
 
 /* pwrite, not a store into the mapping: a full disk is an errno then, not a signal. */
-static ssize_t write_all(fuse_req_t req, int fd, const char *buf, size_t size, off_t offset,
-			 int flags)
+ssize_t write_as_caller(fuse_req_t req, int fd, const char *buf, size_t size, off_t offset,
+			int flags)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	_cleanup_creds_ struct creds creds = creds_enter(CREDS_CHANGE, ctx->uid, ctx->gid);
@@ -69,10 +68,9 @@ static ssize_t write_all(fuse_req_t req, int fd, const char *buf, size_t size, o
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 	      struct fuse_file_info *fi)
 {
-	ssize_t n = write_all(req, fi_handle(fi)->fd, buf, size, offset, fi->flags);
+	ssize_t n = write_as_caller(req, fi_handle(fi)->fd, buf, size, offset, fi->flags);
 
 	(void)ino;
-	atomic_fetch_add(&req_fs(req)->stats.writes, 1);
 	if (n < 0)
 		reply_result(req, (int)n);
 	else

@@ -23,7 +23,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (r == 0)
 		r = inode_get_at(fs->inodes, dir.fd, name, &st, &inode);
 	if (r == 0)
-		cache_named(fs, req_inode(req, parent), name, inode);
+		cache_named(fs, req_inode(req, parent), name, inode, &st);
 	reply_entry(req, r, inode, &st);
 }
 
@@ -44,15 +44,9 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 static int stat_inode(struct fs *fs, struct inode *inode, struct fuse_file_info *fi,
 		      struct stat *ret)
 {
-	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
-	int r;
-
 	if (fi && S_ISREG(inode->type) && fi_handle(fi)->fd >= 0)
-		return fstat(fi_handle(fi)->fd, ret) < 0 ? -errno : 0;
-	r = inode_path_fd(fs->inodes, inode, &fd);
-	if (r < 0)
-		return r;
-	return fstat(fd.fd, ret) < 0 ? -errno : 0;
+		return inode_stat_fd(inode, fi_handle(fi)->fd, ret);
+	return inode_stat(fs->inodes, inode, ret);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -136,8 +130,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 	if (r == 0)
 		r = apply(req, fd.fd, attr, to_set, fi);
-	if (r == 0 && fstat(fd.fd, &st) < 0)
-		r = -errno;
+	if (r == 0)
+		r = inode_stat_fd(inode, fd.fd, &st);
 	reply_attr(req, r, inode, &st);
 }
 

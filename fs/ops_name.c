@@ -55,7 +55,7 @@ static void make_and_reply(fuse_req_t req, fuse_ino_t parent, const char *name,
 	if (r == 0)
 		r = inode_get_at(fs->inodes, dir.fd, name, &st, &inode);
 	if (r == 0)
-		cache_named(fs, req_inode(req, parent), name, inode);
+		cache_named(fs, req_inode(req, parent), name, inode, &st);
 	reply_entry(req, r, inode, &st);
 }
 
@@ -91,18 +91,23 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 		r = -errno;
 	if (r == 0 && fstat(file.fd, &st) < 0)
 		r = -errno;
-	if (r == 0)
+	if (r == 0) {
 		inode_ref(fs->inodes, inode);
+		cache_named(fs, req_inode(req, parent), name, inode, &st);
+	}
 	reply_entry(req, r, inode, &st);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
 {
 	_cleanup_inode_fd_ struct inode_fd dir = INODE_FD_NONE;
-	int r = inode_path_fd(req_fs(req)->inodes, req_inode(req, parent), &dir);
+	struct fs *fs = req_fs(req);
+	int r = inode_path_fd(fs->inodes, req_inode(req, parent), &dir);
 
 	if (r == 0 && unlinkat(dir.fd, name, flags) < 0)
 		r = -errno;
+	if (r == 0)
+		cache_removed(fs);
 	reply_result(req, r);
 }
 
@@ -121,12 +126,18 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 {
 	_cleanup_inode_fd_ struct inode_fd from = INODE_FD_NONE;
 	_cleanup_inode_fd_ struct inode_fd to = INODE_FD_NONE;
-	struct inode_table *inodes = req_fs(req)->inodes;
-	int r = inode_path_fd(inodes, req_inode(req, parent), &from);
+	struct fs *fs = req_fs(req);
+	int r = inode_path_fd(fs->inodes, req_inode(req, parent), &from);
 
 	if (r == 0)
-		r = inode_path_fd(inodes, req_inode(req, new_parent), &to);
+		r = inode_path_fd(fs->inodes, req_inode(req, new_parent), &to);
 	if (r == 0 && renameat2(from.fd, name, to.fd, new_name, flags) < 0)
 		r = -errno;
+	if (r == 0) {
+		cache_moved(fs, req_inode(req, new_parent), to.fd, new_name);
+		if (flags & RENAME_EXCHANGE)
+			cache_moved(fs, req_inode(req, parent), from.fd, name);
+		cache_removed(fs);
+	}
 	reply_result(req, r);
 }

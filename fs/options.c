@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/macro.h"
+#include "cache_budget.h"
 
 /* How @value, what follows "name=", becomes part of the options. 0 or -EINVAL. */
 typedef int (*set_fn)(struct options *options, const char *value);
@@ -121,6 +122,72 @@ static int set_lock_limit(struct options *o, const char *value)
 	return mmapfs_size_parse(value, &o->lock_limit) < 0 ? -EINVAL : 0;
 }
 
+static int set_snapshot(struct options *o, const char *value)
+{
+	free(o->snapshot);
+	o->snapshot = *value ? strdup(value) : NULL;
+	return o->snapshot ? 0 : -EINVAL;
+}
+
+static int set_snapshot_interval(struct options *o, const char *value)
+{
+	return parse_count(value, 0, SNAPSHOT_INTERVAL_MAX, &o->snapshot_interval);
+}
+
+static int set_snapshot_rate(struct options *o, const char *value)
+{
+	return mmapfs_size_parse(value, &o->snapshot_rate) < 0 ? -EINVAL : 0;
+}
+
+static int set_budget(struct options *o, const char *value)
+{
+	return budget_parse(value, &o->budget);
+}
+
+static int set_policy(struct options *o, const char *value)
+{
+	free(o->policy);
+	o->policy = *value ? strdup(value) : NULL;
+	return o->policy ? 0 : -EINVAL;
+}
+
+static int set_policy_rescan(struct options *o, const char *value)
+{
+	return parse_count(value, 0, 86400, &o->policy_rescan);
+}
+
+/* What is wrong with a pattern is said with the policy that it is a part of. */
+static int add_glob(struct option_globs *globs, const char *value)
+{
+	char **list = reallocarray(globs->list, globs->count + 1, sizeof(*list));
+
+	if (!list)
+		return -EINVAL;
+	globs->list = list;
+	list[globs->count] = strdup(value);
+	if (!list[globs->count])
+		return -EINVAL;
+	globs->count++;
+	return 0;
+}
+
+static int add_lock_glob(struct options *o, const char *value)
+{
+	return add_glob(&o->lock_globs, value);
+}
+
+static int add_warm_glob(struct options *o, const char *value)
+{
+	return add_glob(&o->warm_globs, value);
+}
+
+static void free_globs(struct option_globs *globs)
+{
+	for (size_t i = 0; i < globs->count; i++)
+		free(globs->list[i]);
+	free(globs->list);
+}
+
 static int set_attr_timeout(struct options *o, const char *value)
 {
 	return parse_seconds(value, &o->attr_timeout);
@@ -166,6 +233,19 @@ static const struct row rows[] = {
 	  "2: the source is an overlayfs or FUSE mount; default 1" },
 	{ "lock_limit", "SIZE", set_lock_limit,
 	  "bytes all files together may lock; default a quarter of RAM" },
+	{ "policy", "FILE", set_policy, "how to treat which files, see mmapfs(8)" },
+	{ "lock", "GLOB", add_lock_glob, "keep these files in RAM; may be repeated" },
+	{ "warm", "GLOB", add_warm_glob, "read in these files at once; may be repeated" },
+	{ "policy_rescan", "SECONDS", set_policy_rescan,
+	  "look for what others did to the source; default 60" },
+	{ "snapshot", "FILE", set_snapshot,
+	  "save to it what is resident, restore it at the next mount" },
+	{ "snapshot_interval", "SECONDS", set_snapshot_interval,
+	  "between two saves, 0: only at the end; default 300" },
+	{ "snapshot_rate", "SIZE", set_snapshot_rate,
+	  "bytes a second to restore at most, 0: any; default 256M" },
+	{ "budget", "SIZE", set_budget,
+	  "bytes that files may take of RAM, or N%; default off" },
 	{ "attr_timeout", "SECONDS", set_attr_timeout,
 	  "how long the kernel may keep attributes; default 1" },
 	{ "entry_timeout", "SECONDS", set_entry_timeout,
@@ -269,13 +349,22 @@ int options_parse(int argc, char **argv, struct options *ret)
 
 	*ret = (struct options){ .lock_limit = UINT64_MAX, .attr_timeout = 1,
 				 .entry_timeout = 1, .max_threads = 10, .workers = 2,
-				 .stack_depth = 1 };
+				 .stack_depth = 1,
+				 .policy_rescan = POLICY_RESCAN,
+				 .snapshot_interval = SNAPSHOT_INTERVAL,
+				 .snapshot_rate = SNAPSHOT_RATE };
 	r = run_parser(&args, &parse);
 	fuse_opt_free_args(&args);
 	if (r < 0)
 		return -EINVAL;
 	if (ret->help || ret->version)
 		return 0;
+	if (!ret->snapshot && (ret->snapshot_interval != SNAPSHOT_INTERVAL ||
+			       ret->snapshot_rate != SNAPSHOT_RATE)) {
+		(void)fprintf(stderr, "mmapfs: snapshot_interval and snapshot_rate need "
+				      "snapshot=FILE; see mmapfs --help\n");
+		return -EINVAL;
+	}
 	if (!ret->mountpoint) {
 		(void)fprintf(stderr, "mmapfs: a source directory and a mount point are needed; "
 				      "see mmapfs --help\n");
@@ -289,6 +378,10 @@ void options_free(struct options *options)
 	free(options->source);
 	free(options->mountpoint);
 	free(options->libfuse_options);
+	free(options->policy);
+	free_globs(&options->lock_globs);
+	free_globs(&options->warm_globs);
+	free(options->snapshot);
 	*options = (struct options){ 0 };
 }
 

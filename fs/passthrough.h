@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct metrics;
 struct statx;
 struct passthrough;
 
@@ -25,6 +26,7 @@ typedef int (*passthrough_statx_fn)(struct passthrough *pt, fuse_ino_t ino, uint
 
 struct passthrough {
 	struct fuse_session *session;
+	struct metrics *metrics;  /* where what passes is counted */
 	unsigned int stack_depth; /* 0: do not ask for passthrough */
 	bool privileged;	  /* has CAP_SYS_ADMIN, without which the kernel refuses */
 	atomic_bool active;	  /* negotiated; set during INIT, constant afterwards */

@@ -15,7 +15,8 @@
 #include <pthread.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <unistd.h>
+
+#include "meter.h"
 
 #define OP_TMPFILE 51
 #define OP_STATX 52
@@ -135,7 +136,7 @@ static void answer_statx(struct passthrough *pt, int fd, const struct fuse_in_he
 		out.len += (uint32_t)sizeof(reply);
 	}
 	/* ENOENT: interrupted meanwhile. Nothing depends on the answer here. */
-	(void)writev(fd, iov, out.error ? 1 : 2);
+	(void)meter_writev(pt->metrics, fd, iov, out.error ? 1 : 2);
 }
 
 /* Between two reads, and not to be cut short by libfuse cancelling the thread. */
@@ -161,7 +162,7 @@ static ssize_t read_request(int fd, void *buf, size_t size, void *userdata)
 	ssize_t n;
 
 	do {
-		n = read(fd, buf, size);
+		n = meter_read(pt->metrics, fd, buf, size);
 		if (n < (ssize_t)sizeof(*in))
 			return n;
 	} while (took_statx(pt, fd, in, n));
@@ -210,7 +211,7 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
 		if (!out->error && count > 1 && iov[1].iov_len == sizeof(struct init_reply))
 			complete_init(pt, iov[1].iov_base);
 	}
-	n = writev(fd, iov, count);
+	n = meter_writev(pt->metrics, fd, iov, count);
 	/* A page of a mapping vanished while it was being sent: the kernel has answered the
 	 * request with EIO. ENOENT keeps libfuse from printing about it. */
 	if (n < 0 && errno == EFAULT)

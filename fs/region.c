@@ -2,8 +2,8 @@
 /*
  * region.c - a file of the mount as a region: its views, its advice, its write errors.
  *
- * A view is one mapping of the whole file at one length. It is never resized: when the
- * file has another length, a new view takes its place, and the old one goes when the last
+ * A view is one mapping of all that an inode shows, at one length. It is never resized: when
+ * the file has another length, a new view takes its place, and the old one goes when the last
  * read that is under way with it puts it back.
  */
 #include "region.h"
@@ -13,9 +13,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/macro.h"
+#include "cache_policy.h"
 #include "region_state.h"
+#include "table_window.h"
 
 struct view {
 	atomic_uint_fast32_t refs;
@@ -85,7 +89,8 @@ int region_open_fd(struct fs *fs, struct inode *inode)
 	return fd == -EPERM ? inode_open(fs->inodes, inode, flags) : fd;
 }
 
-int region_map_fd(int fd, uint32_t access, struct mmapfs_map **ret)
+int region_map_fd(const struct window *window, int fd, uint32_t access,
+		  struct mmapfs_map **ret)
 {
 	struct mmapfs_map_opts opts = MMAPFS_INIT(opts);
 	_cleanup_close_ int owned = fd;
@@ -93,6 +98,11 @@ int region_map_fd(int fd, uint32_t access, struct mmapfs_map **ret)
 
 	opts.access = access;
 	opts.flags = MMAPFS_MAP_LAZY;
+	if (window) {
+		opts.flags |= MMAPFS_MAP_CLIP;
+		opts.offset = window->offset;
+		opts.length = window->length;
+	}
 	r = mmapfs_map_from_fd(owned, &opts, ret);
 	if (r >= 0)
 		steal_fd(&owned);
@@ -104,11 +114,43 @@ int region_open_map(struct fs *fs, struct inode *inode, uint32_t access,
 {
 	int fd;
 
+	if (access == MMAPFS_ACCESS_WRITE && inode->window && !inode->window->writable)
+		return -EACCES;
 	if (access == MMAPFS_ACCESS_WRITE)
 		fd = inode_open(fs->inodes, inode, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	else
 		fd = region_open_fd(fs, inode);
-	return fd < 0 ? fd : region_map_fd(fd, access, ret);
+	return fd < 0 ? fd : region_map_fd(inode->window, fd, access, ret);
+}
+
+/* ---- pages ---- */
+
+/* How far into a page of the source the first byte of @inode is. */
+static uint64_t skew_of(const struct inode *inode)
+{
+	return inode->window ? inode->window->offset & ((uint64_t)sysconf(_SC_PAGESIZE) - 1)
+			     : 0;
+}
+
+struct byte_span region_pages(const struct inode *inode, struct mmapfs_range range,
+			      uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), skew = skew_of(inode);
+	uint64_t end = range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
+	struct byte_span pages;
+
+	end = u64_min(end, size);
+	pages.end = end ? align_up(add_saturated(end, skew), page) : 0;
+	pages.begin = u64_min(align_down(add_saturated(range.offset, skew), page), pages.end);
+	return pages;
+}
+
+struct mmapfs_range region_bytes(const struct inode *inode, struct byte_span pages)
+{
+	uint64_t skew = skew_of(inode);
+	uint64_t begin = u64_max(pages.begin, skew);
+
+	return (struct mmapfs_range){ begin - skew, u64_max(pages.end, begin) - begin };
 }
 
 /* ---- views ---- */
@@ -207,11 +249,11 @@ static void view_replace(struct region *region, struct view *view)
 	view_put(old);
 }
 
-static bool view_is_current(const struct view *view)
+static bool view_is_current(const struct inode *inode, const struct view *view)
 {
 	struct stat st;
 
-	return fstat(mmapfs_map_fd(view->map), &st) == 0 &&
+	return inode_stat_fd(inode, mmapfs_map_fd(view->map), &st) == 0 &&
 	       (uint64_t)st.st_size == view->length;
 }
 
@@ -224,7 +266,7 @@ int view_get(struct fs *fs, struct inode *inode, struct view **ret)
 	if (!region)
 		return -ENOMEM;
 	view = view_peek(inode);
-	if (view && view_is_current(view)) {
+	if (view && view_is_current(inode, view)) {
 		*ret = view;
 		return 0;
 	}
@@ -250,7 +292,7 @@ void view_forget(struct inode *inode)
 		view_replace(region, NULL);
 }
 
-void region_release_pages(struct inode *inode, struct mmapfs_range range)
+static void release_view(struct inode *inode, struct mmapfs_range range)
 {
 	struct view *view = view_peek(inode);
 
@@ -258,6 +300,23 @@ void region_release_pages(struct inode *inode, struct mmapfs_range range)
 	if (view)
 		(void)mmapfs_advise(view->map, range, MMAPFS_ADVICE_DONTNEED, 0);
 	view_put(view);
+}
+
+/* All of it: large folios reach out of the range, and one page mapped keeps all of them. */
+static void release_other(void *ctx, const struct window *window, struct mmapfs_range range)
+{
+	const struct mmapfs_range whole = { 0, 0 };
+
+	(void)ctx;
+	(void)range;
+	release_view(window->inode, whole);
+}
+
+void region_release_pages(struct inode *inode, struct mmapfs_range range)
+{
+	release_view(inode, range);
+	if (inode->window)
+		window_each_other(inode->window, range, release_other, NULL);
 }
 
 /* ---- advice ---- */
@@ -286,7 +345,19 @@ enum mmapfs_advice region_advice(struct inode *inode)
 {
 	unsigned char given = atomic_load(&inode->advice);
 
-	return given ? (enum mmapfs_advice)(given - 1) : MMAPFS_ADVICE_NORMAL;
+	return given ? (enum mmapfs_advice)(given - 1) : inode_treatment(inode).advice;
+}
+
+void region_renew_advice(struct inode *inode)
+{
+	struct view *view = view_peek(inode);
+
+	if (view && region_advice(inode) == MMAPFS_ADVICE_NORMAL)
+		(void)mmapfs_advise(view->map, (struct mmapfs_range){ 0, 0 },
+				    MMAPFS_ADVICE_NORMAL, 0);
+	if (view)
+		view_advise(inode, region_peek(inode), view);
+	view_put(view);
 }
 
 void region_inherit(struct inode *dir, struct inode *child)

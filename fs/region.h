@@ -40,7 +40,8 @@ void view_forget(struct inode *inode);
 
 /* ---- advice ---- */
 
-/* The STATE advice in force for the whole file. */
+/* The STATE advice in force for the whole file: what it was given by hand, or else what the
+ * policy says. */
 enum mmapfs_advice region_advice(struct inode *inode);
 
 /* @child was looked up in @dir: where it was given no advice, that of the directory holds. */

@@ -20,16 +20,14 @@ struct span_list {
 	size_t count;
 	size_t capacity;
 	uint64_t bytes;
-	uint64_t page;
+	const struct inode *inode;
 };
 
 static int collect_span(void *ctx, uint64_t offset, uint64_t length)
 {
 	struct span_list *list = ctx;
-	struct byte_span span = {
-		align_down(offset, list->page),
-		align_up(add_saturated(offset, length), list->page),
-	};
+	const struct mmapfs_range range = { offset, length };
+	struct byte_span span = region_pages(list->inode, range, UINT64_MAX);
 
 	if (list->count == list->capacity) {
 		size_t capacity = list->capacity ? list->capacity * 2 : 4;
@@ -45,14 +43,14 @@ static int collect_span(void *ctx, uint64_t offset, uint64_t length)
 	return 0;
 }
 
-static uint64_t covered(const struct byte_span *spans, size_t count, uint64_t begin,
-			uint64_t end)
+/* Bytes of @pages that are locked. Needs region->mutex. */
+static uint64_t covered(const struct region *region, struct byte_span pages)
 {
 	uint64_t bytes = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		uint64_t from = u64_max(begin, spans[i].begin);
-		uint64_t to = u64_min(end, spans[i].end);
+	for (size_t i = 0; i < region->locked_count; i++) {
+		uint64_t from = u64_max(pages.begin, region->locked[i].begin);
+		uint64_t to = u64_min(pages.end, region->locked[i].end);
 
 		if (from < to)
 			bytes += to - from;
@@ -62,21 +60,22 @@ static uint64_t covered(const struct byte_span *spans, size_t count, uint64_t be
 
 uint64_t region_locked(struct inode *inode, uint64_t begin, uint64_t end)
 {
+	const struct mmapfs_range range = { begin, end - begin };
 	struct region *region = region_peek(inode);
 
-	if (!region)
+	if (!region || begin >= end)
 		return 0;
 	SCOPE_LOCK(&region->mutex);
-	return covered(region->locked, region->locked_count, begin, end);
+	return covered(region, region_pages(inode, range, UINT64_MAX));
 }
 
 /*
  * Make the copy for readers, and the mount's sum, what the pin says. @reserved bytes that
  * were taken from the limit in advance go back. Needs region->locking.
  */
-static void publish(struct region *region, uint64_t reserved)
+static void publish(const struct inode *inode, struct region *region, uint64_t reserved)
 {
-	struct span_list list = { .page = (uint64_t)sysconf(_SC_PAGESIZE) };
+	struct span_list list = { .inode = inode };
 	uint64_t before;
 
 	if (mmapfs_locked(region->pin, collect_span, &list) < 0) {
@@ -110,22 +109,18 @@ static int reserve(struct fs *fs, uint64_t bytes)
 }
 
 /* Bytes of @range, whole pages to the end of the file, that are not locked yet. */
-static int bytes_needed(struct region *region, struct mmapfs_range range, uint64_t *ret)
+static int bytes_needed(const struct inode *inode, struct region *region,
+			struct mmapfs_range range, uint64_t *ret)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t begin = align_down(range.offset, page);
-	uint64_t end =
-		range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
+	struct byte_span pages;
 	struct stat st;
+	int r = inode_stat_fd(inode, mmapfs_map_fd(region->pin), &st);
 
-	if (fstat(mmapfs_map_fd(region->pin), &st) < 0)
-		return -errno;
-	end = align_up(u64_min(end, (uint64_t)st.st_size), page);
-	*ret = 0;
-	if (begin >= end)
-		return 0;
+	if (r < 0)
+		return r;
+	pages = region_pages(inode, range, (uint64_t)st.st_size);
 	SCOPE_LOCK(&region->mutex);
-	*ret = end - begin - covered(region->locked, region->locked_count, begin, end);
+	*ret = pages.end - pages.begin - covered(region, pages);
 	return 0;
 }
 
@@ -177,17 +172,20 @@ static int lock_pinned(struct fs *fs, struct inode *inode, struct mmapfs_range r
 	int r;
 
 	r = pin_refresh(fs, inode, region);
-	publish(region, 0); /* a shorter file has lost locks */
+	publish(inode, region, 0); /* a shorter file has lost locks */
 	if (r < 0)
 		return r;
-	r = bytes_needed(region, range, &need);
+	r = bytes_needed(inode, region, range, &need);
 	if (r < 0)
 		return r;
 	r = reserve(fs, need);
 	if (r < 0)
 		return r;
 	r = mmapfs_lock(region->pin, range, NULL);
-	publish(region, need);
+	publish(inode, region, need);
+	if (r >= 0)
+		metrics_add(&fs->metrics, METRIC_LOCKED,
+			    need / (uint64_t)sysconf(_SC_PAGESIZE));
 	return r;
 }
 
@@ -248,7 +246,7 @@ int region_unlock(struct fs *fs, struct inode *inode, struct mmapfs_range range)
 	pthread_mutex_lock(&region->locking);
 	if (region->pin) {
 		r = mmapfs_unlock(region->pin, range);
-		publish(region, 0);
+		publish(inode, region, 0);
 		/* Else the pin would keep the unlocked pages in its page tables. */
 		if (r >= 0)
 			(void)mmapfs_advise(region->pin, range, MMAPFS_ADVICE_DONTNEED,

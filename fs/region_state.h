@@ -101,12 +101,26 @@ struct region *region_peek(struct inode *inode);
 /* Open the file of @inode for observation: read only, without touching its atime. */
 int region_open_fd(struct fs *fs, struct inode *inode);
 
-/* A map of the whole file, without addresses yet. @access: enum mmapfs_access. */
+/* A map of all that @inode shows, without addresses yet. @access: enum mmapfs_access.
+ * Errors also: -EACCES for a window that is only to be read. */
 int region_open_map(struct fs *fs, struct inode *inode, uint32_t access,
 		    struct mmapfs_map **ret);
 
-/* The same from a descriptor, which is taken also on failure. */
-int region_map_fd(int fd, uint32_t access, struct mmapfs_map **ret);
+/* The same from a descriptor, which is taken also on failure: of what @window shows of the
+ * file, or (NULL) all of it. */
+int region_map_fd(const struct window *window, int fd, uint32_t access,
+		  struct mmapfs_map **ret);
+
+/*
+ * The pages of @range of @inode, which shows @size bytes (UINT64_MAX: do not cut there), as
+ * bytes from where its first page begins. That is its first byte, unless it shows a window
+ * which does not begin a page of the source.
+ */
+struct byte_span region_pages(const struct inode *inode, struct mmapfs_range range,
+			      uint64_t size);
+
+/* The bytes of @inode that these pages have. */
+struct mmapfs_range region_bytes(const struct inode *inode, struct byte_span pages);
 
 /* ---- the view ---- */
 
@@ -115,7 +129,8 @@ struct mmapfs_map *view_map(const struct view *view);
 /* The current view as it is, whatever the file's size now. NULL: there is none. */
 struct view *view_peek(struct inode *inode);
 
-/* Drop the page table entries of our own view, so that an evict does not meet them. */
+/* Drop the page table entries of our own views of @range, whatever inode they are for, so
+ * that an evict does not meet them. */
 void region_release_pages(struct inode *inode, struct mmapfs_range range);
 
 /* ---- advice ---- */
@@ -124,13 +139,16 @@ void region_release_pages(struct inode *inode, struct mmapfs_range range);
 int region_remember_advice(struct inode *inode, struct mmapfs_range range,
 			   enum mmapfs_advice advice);
 
+/* The advice in force has changed: give it to the current view too. */
+void region_renew_advice(struct inode *inode);
+
 /* ---- locks (region_lock.c) ---- */
 
 /* Lock @range within the mount's limit. Errors: -ENOMEM over a limit; mmapfs_lock(). */
 int region_lock(struct fs *fs, struct inode *inode, struct mmapfs_range range);
 int region_unlock(struct fs *fs, struct inode *inode, struct mmapfs_range range);
 
-/* Bytes of [begin, end) that this mount has locked. */
+/* Bytes of the pages of [begin, end) that this mount has locked for @inode. */
 uint64_t region_locked(struct inode *inode, uint64_t begin, uint64_t end);
 
 /* region_drop()'s share of it. */

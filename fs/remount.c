@@ -55,6 +55,9 @@ int remount(const char *mountpoint, const char *words)
 	_cleanup_free_ char *chosen = choose(words);
 
 	if (chosen) {
+		/* util-linux >= 2.39 passes on the options that FUSE shows of itself, which
+		 * the kernel accepts through mount(2) only. */
+		(void)setenv("LIBMOUNT_FORCE_MOUNT2", "always", 1);
 		/* -i: without asking this helper again. */
 		(void)execlp("mount", "mount", "-i", "-o", chosen, mountpoint,
 			     (char *)NULL);

@@ -19,16 +19,19 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "cache.h"
 #include "creds.h"
+#include "handle.h"
 #include "log.h"
 #include "mountpoint.h"
 #include "ops.h"
 #include "region.h"
+#include "table_open.h"
 #include "worker.h"
 
 #define REQUESTS_WAITING 1024
@@ -108,9 +111,12 @@ static void invalidate(void *ctx, struct inode *inode, uint64_t offset, uint64_t
 	fuse_ino_t ino = inode == inode_root(session->fs.inodes) ? FUSE_ROOT_ID
 								 : (uintptr_t)inode;
 
-	if (atomic_load(&session->fs.stopping))
-		return;
-	(void)fuse_lowlevel_notify_inval_inode(session->fuse, ino, (off_t)offset, (off_t)length);
+	/* Before the look at `stopping`: so who sets that sees it. */
+	atomic_fetch_add(&session->invalidating, 1);
+	if (!atomic_load(&session->fs.stopping))
+		(void)fuse_lowlevel_notify_inval_inode(session->fuse, ino, (off_t)offset,
+						       (off_t)length);
+	atomic_fetch_sub(&session->invalidating, 1);
 }
 
 /* ---- start ---- */
@@ -143,17 +149,28 @@ static int fuse_arguments(const struct options *options, const char *source,
 	return r ? -ENOMEM : 0;
 }
 
+static bool hang_up(void *ctx)
+{
+	struct session *session = ctx;
+
+	return cache_reload(&session->fs);
+}
+
 static int mount_session(struct session *session, const char *source)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	const struct fuse_lowlevel_ops *handlers = session->fs.table ? &ops_table : &ops;
 	int r = fuse_arguments(session->options, source, &args);
 
 	/* libfuse says itself what it does not like about options or the mount. */
-	session->fuse = r < 0 ? NULL : fuse_session_new(&args, &ops, sizeof(ops), session);
+	session->fuse = r < 0 ? NULL : fuse_session_new(&args, handlers, sizeof(ops), session);
 	fuse_opt_free_args(&args);
 	if (!session->fuse)
 		return -EINVAL;
 	session->passthrough.session = session->fuse;
+	session->passthrough.metrics = &session->fs.metrics;
+	session->signals.hang_up = hang_up;
+	session->signals.ctx = session;
 	r = signals_start(&session->signals, session->fuse);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot start a thread: %s", strerror(-r));
@@ -173,18 +190,45 @@ static int start_model(struct session *session, int root_fd)
 	if (fstat(root_fd, &st) < 0)
 		return -errno;
 	fs->root_dev = st.st_dev;
+	metrics_set(&fs->metrics, METRIC_START_TIME, (uint64_t)time(NULL));
 	fs->options = session->options;
 	fs->owner = getuid();
 	fs->lock_limit = session->options->lock_limit == UINT64_MAX ? default_lock_limit()
 								    : session->options->lock_limit;
 	fs->invalidate = invalidate;
 	fs->invalidate_ctx = session;
-	r = inode_table_new(dup(root_fd), true, region_drop, &fs->inodes);
-	if (r == 0)
-		r = workers_start(session->options->workers, REQUESTS_WAITING,
-				  &fs->request_workers);
+	r = workers_start(session->options->workers, REQUESTS_WAITING, &fs->request_workers);
 	if (r == 0)
 		r = workers_start(session->options->workers, JOBS_WAITING, &fs->job_workers);
+	return r;
+}
+
+static void say_why_not(const char *source, const struct table_error *error, int r)
+{
+	if (error->line)
+		log_line(LOG_ERR, "%s:%u:%u: %s", source, error->line, error->column,
+			 error->reason);
+	else
+		log_line(LOG_ERR, "cannot mount the source '%s': %s", source,
+			 *error->reason ? error->reason : strerror(-r));
+}
+
+/* A directory, or a region table. */
+static int open_source(struct session *session, const char *source, int root_fd)
+{
+	struct fs *fs = &session->fs;
+	struct table_error error = { 0 };
+	struct stat st;
+	int r = fstat(root_fd, &st) < 0 ? -errno : 0;
+
+	if (r == 0 && S_ISDIR(st.st_mode)) {
+		session->passthrough.statx = answer_statx;
+		r = inode_table_new(dup(root_fd), true, region_drop, &fs->inodes);
+	} else if (r == 0) {
+		r = table_open(fs, root_fd, source, &error);
+	}
+	if (r < 0)
+		say_why_not(source, &error, r);
 	return r;
 }
 
@@ -224,6 +268,19 @@ static void too_late(int signal)
 	_exit(EXIT_FAILURE);
 }
 
+static size_t depth(struct workers *workers)
+{
+	return workers ? workers_depth(workers) : 0;
+}
+
+static bool has_work(struct session *session)
+{
+	const struct fs *fs = &session->fs;
+
+	return depth(fs->request_workers) + depth(fs->job_workers) + depth(fs->turns) > 0 ||
+	       atomic_load(&session->invalidating) > 0;
+}
+
 /*
  * A job may be waiting in the kernel for a page that only this daemon could deliver, and
  * nobody serves requests any more: end the connection, so that such a wait ends too. Should
@@ -234,15 +291,14 @@ static void stop_workers(struct session *session)
 	struct fs *fs = &session->fs;
 
 	atomic_store(&fs->stopping, true);
-	cache_stop(fs);
-	if (fs->request_workers && fs->job_workers &&
-	    workers_depth(fs->request_workers) + workers_depth(fs->job_workers) > 0 &&
-	    creds_privileged())
+	if (has_work(session) && creds_privileged())
 		(void)umount2(session->mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
 	(void)signal(SIGALRM, too_late);
 	(void)alarm(SHUTDOWN_SECONDS);
+	cache_stop(fs);
 	fs->request_workers = workers_stop(fs->request_workers);
 	fs->job_workers = workers_stop(fs->job_workers);
+	fs->turns = workers_stop(fs->turns);
 	(void)alarm(0);
 }
 
@@ -254,7 +310,9 @@ static int run(struct session *session, const char *source, int root_fd)
 		log_line(LOG_ERR, "cannot start: %s", strerror(-r));
 		return r;
 	}
-	r = cache_open(&session->fs);
+	r = open_source(session, source, root_fd);
+	if (r == 0)
+		r = cache_open(&session->fs);
 	if (r == 0)
 		r = mount_session(session, source);
 	if (r == 0)
@@ -306,12 +364,15 @@ int session_run(const struct options *options, int ready_fd)
 		return EXIT_FAILURE;
 	}
 	umask(0);
-	session.passthrough.statx = answer_statx;
 	session.passthrough.privileged = creds_privileged();
 	session.passthrough.stack_depth =
 		options->data_path == PATH_MAPPED ? 0 : options->stack_depth;
 	session.mountpoint = mountpoint;
+	session.fs.source = source;
 	r = run(&session, source, root_fd);
+	handle_close_all(&session.fs);
+	cache_close(&session.fs);
 	inode_table_free(session.fs.inodes);
+	table_close(session.fs.table);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

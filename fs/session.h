@@ -18,6 +18,7 @@ struct session {
 	struct signals signals;
 	pthread_t announcer;
 	bool announcing;
+	atomic_uint invalidating; /* threads that wait for the kernel to drop its copy */
 	bool refused; /* the kernel did not grant what the options insist on */
 	int ready_fd; /* tell whoever started us that the mount is up; -1: told */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* signals.c - a thread that waits for the signals that end the daemon. */
+/* signals.c - a thread that waits for the signals that end the daemon, or steer it. */
 #include "signals.h"
 
 #include <signal.h>
@@ -38,6 +38,18 @@ void signals_block(void)
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* Not to be cancelled with a mutex in hand. */
+static bool seen_to(struct signals *signals)
+{
+	int state;
+	bool seen;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	seen = signals->hang_up(signals->ctx);
+	(void)pthread_setcancelstate(state, &state);
+	return seen;
+}
+
 static void *wait_for_signal(void *arg)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
@@ -45,8 +57,10 @@ static void *wait_for_signal(void *arg)
 	sigset_t set = ending();
 	int number;
 
-	if (sigwait(&set, &number) != 0)
-		return NULL;
+	do {
+		if (sigwait(&set, &number) != 0)
+			return NULL;
+	} while (number == SIGHUP && seen_to(signals));
 	fuse_session_exit(signals->session);
 	/* The loop looks at the flag and then waits, in two steps: nudge it until it ends. */
 	while (!atomic_load(&signals->ended)) {

@@ -15,7 +15,7 @@ while read -r option; do
 done < <("$build/fs/mmapfs" --help | sed -nE 's/^  (-o )?(-?[a-z_]+)(=.*)?( .*)?$/\2/p' |
 	grep -vE '^(others|allow_other)$' | sort -u)
 for name in stat pages resident dirty writeback evicted locked ranges map advise sync warm \
-	evict lock version help; do
+	evict lock policy version help; do
 	if ! grep -qF "*user.mmapfs.$name*" docs/man/mmapfs-attributes.7.scd; then
 		echo "user.mmapfs.$name is not in docs/man/mmapfs-attributes.7.scd"
 		bad=1

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import exposition
 import mmapfs
 from mmapfs import errno_of, run_as
 
@@ -58,6 +59,17 @@ def test_attributes_give_the_same_answers(users_source, users_mount):
         assert as_user(lambda: mmapfs.ranges(file)) == [(0, 2 * mmapfs.MIB)]
     with open(users_source / "f", "rb"):
         assert as_user(lambda: mmapfs.stat(file))["data_path"] != "passthrough"
+
+
+def test_inodes_keep_descriptors_which_the_metrics_count(users_mount):
+    def read():
+        return exposition.Metrics(as_user(lambda: mmapfs.getattr(users_mount.point, "metrics")))
+
+    before = read()
+    as_user(lambda: [(users_mount / f"f{i}").touch() for i in range(23)] and None)
+    after = read()
+    for name in ("inodes", "inode_descriptors"):
+        assert after.value(name) - before.value(name) == 23, name
 
 
 def test_controls_work(users_source, users_mount):

@@ -34,6 +34,8 @@
 	  (fd, buf, length, offset))                                                    \
 	X(fdatasync, int, (int fd), (fd))                                               \
 	X(fsync, int, (int fd), (fd))                                                   \
+	X(linkat, int, (const char *from, int dirfd, const char *to),                   \
+	  (from, dirfd, to))                                                            \
 	X(renameat, int, (int dirfd, const char *from, const char *to),                 \
 	  (dirfd, from, to))                                                            \
 	X(unlinkat, int, (int dirfd, const char *path), (dirfd, path))                  \

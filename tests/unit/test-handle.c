@@ -151,6 +151,28 @@ static void a_file_is_no_directory(void **state)
 	drop(inode);
 }
 
+static void what_was_never_closed_is_closed_at_the_end(void **state)
+{
+	struct inode *inode = make_file("a", 1);
+	struct handle *handle;
+	struct dir_handle *dir;
+	uint64_t refs = inode->refs;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(handle_open(&fs, inode, O_RDWR, 0, 0, false, &handle), 0);
+	fds[0] = handle->fd;
+	assert_int_equal(handle_open(&fs, inode, O_RDONLY, 0, 0, false, &handle), 0);
+	assert_int_equal(dir_open(&fs, inode_root(fs.inodes), &dir), 0);
+	fds[1] = dir->fd;
+	handle_close_all(&fs);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(fcntl(fds[i], F_GETFD), -1);
+	assert_int_equal(inode->refs, refs);
+	handle_close_all(&fs);
+	drop(inode);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fs_setup, fs_teardown)
 
 int main(void)
@@ -164,6 +186,7 @@ int main(void)
 		CASE(directories_are_read_whole_and_from_any_position),
 		CASE(rewinding_shows_what_is_new),
 		CASE(a_file_is_no_directory),
+		CASE(what_was_never_closed_is_closed_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

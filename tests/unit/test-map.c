@@ -13,6 +13,7 @@
 
 #include "base/macro.h"
 #include "fake-sys.h"
+#include "kind.h"
 #include "scratch.h"
 
 #define PAGE mmapfs__page_size()
@@ -271,7 +272,7 @@ static void failing_open_returns_the_errno_and_leaks_nothing(void **state)
 		int error;
 		unsigned int skip;
 	} rows[] = {
-		{ "fstat", -EIO, 0 },	    { "fstat", -EIO, 1 },
+		{ "statx", -EIO, 0 },	    { "fstat", -EIO, 0 },
 		{ "fstatfs", -EIO, 0 },	    { "fallocate", -ENOSPC, 0 },
 		{ "fallocate", -EFBIG, 1 }, { "fallocate", -EINTR, 0 },
 		{ "mmap", -ENOMEM, 0 },	    { "mmap", -EPERM, 0 },
@@ -286,6 +287,7 @@ static void failing_open_returns_the_errno_and_leaks_nothing(void **state)
 
 		fake_sys_install();
 		fake_sys_script(rows[i].call, rows[i].skip, 1, rows[i].error);
+		mmapfs__kind_forget();
 		assert_int_equal(try_open(path, MMAPFS_ACCESS_WRITE, MMAPFS_MAP_GROW, 0,
 					  100, &map), rows[i].error);
 		assert_null(map);
@@ -505,18 +507,47 @@ static void filesystem_is_known_by_its_magic(void **state)
 
 		fake_magic = rows[i].magic;
 		fake_dax = rows[i].dax;
+		mmapfs__kind_forget();
 		map = open_map(path, 0, MMAPFS_MAP_LAZY, 0, 0);
 		assert_int_equal(map->fs_kind, rows[i].kind);
 		mmapfs_map_close(map);
 	}
+	mmapfs__kind_forget();
 }
 
-static int fstat_block(int fd, struct stat *st)
+/* One call says all that opening wants to know; without it there is another. */
+static void open_asks_once_what_the_file_is(void **state)
 {
-	int r = mmapfs__sys_real.fstat(fd, st);
+	static const int errors[] = { 0, -ENOSYS, -EPERM };
+	const char *path = scratch_file("a", 5000);
 
-	st->st_mode = (st->st_mode & ~(mode_t)S_IFMT) | S_IFBLK;
-	st->st_size = 0;
+	(void)state;
+	mmapfs_map_close(open_map(path, 0, MMAPFS_MAP_LAZY, 0, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct mmapfs_map *a, *b;
+
+		a = open_map(path, 0, MMAPFS_MAP_LAZY, 0, 0);
+		fake_sys_install();
+		if (errors[i] < 0)
+			fake_sys_script("statx", 0, 1, errors[i]);
+		b = open_map(path, 0, MMAPFS_MAP_LAZY, 1000, 0);
+		assert_int_equal(fake_sys_calls("statx"), 1);
+		assert_int_equal(fake_sys_calls("fstat"), errors[i] < 0);
+		assert_int_equal(mmapfs_map_length(b), 4000);
+		assert_int_equal(b->fs_kind, a->fs_kind);
+		assert_ptr_equal(b->file, a->file);
+		mmapfs_map_close(a);
+		mmapfs_map_close(b);
+	}
+}
+
+static int statx_block(int fd, const char *path, int flags, unsigned int mask,
+		       struct statx *stx)
+{
+	int r = mmapfs__sys_real.statx(fd, path, flags, mask, stx);
+
+	stx->stx_mode = (uint16_t)((stx->stx_mode & ~(mode_t)S_IFMT) | S_IFBLK);
+	stx->stx_size = 0;
 	return r;
 }
 
@@ -533,7 +564,7 @@ static void block_device_s_size_is_asked_of_the_device(void **state)
 	struct mmapfs_map *map;
 
 	(void)state;
-	fake_sys_table()->fstat = fstat_block;
+	fake_sys_table()->statx = statx_block;
 	fake_sys_table()->ioctl = ioctl_size;
 	map = open_map(scratch_file("a", 20000), 0, 0, 96, 0);
 	assert_true(map->block_device);
@@ -707,6 +738,32 @@ static void refresh_leaves_a_window_of_given_length(void **state)
 	assert_int_equal(truncate(path, 10), 0);
 	assert_int_equal(mmapfs_map_refresh(map), 0);
 	assert_int_equal(mmapfs_map_length(map), 6000);
+	mmapfs_map_close(map);
+}
+
+static void clipped_window_ends_with_the_file_or_at_its_length(void **state)
+{
+	static const struct {
+		uint64_t size, length;
+	} rows[] = { { 100, 93 }, { 7, 0 }, { 6007, 6000 }, { 0, 0 }, { 9000, 6000 } };
+	const char *path = scratch_file("a", 5007);
+	struct mmapfs_map *map =
+		open_map(path, MMAPFS_ACCESS_WRITE, MMAPFS_MAP_CLIP, 7, 6000);
+
+	(void)state;
+	assert_int_equal(mmapfs_map_length(map), 5000);
+	assert_content(address(map), 7, 5000);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(truncate(path, (off_t)rows[i].size), 0);
+		assert_int_equal(mmapfs_map_refresh(map), 1);
+		assert_int_equal(mmapfs_map_length(map), rows[i].length);
+		assert_int_equal(mmapfs_map_refresh(map), 0);
+	}
+	/* Resizing also changes how much it may become again. */
+	assert_int_equal(mmapfs_map_resize(map, 8000), 0);
+	assert_int_equal(truncate(path, 7007), 0);
+	assert_int_equal(mmapfs_map_refresh(map), 1);
+	assert_int_equal(mmapfs_map_length(map), 7000);
 	mmapfs_map_close(map);
 }
 
@@ -897,6 +954,7 @@ int main(void)
 		TEST(anonymous_map_is_shared_memory),
 		TEST(failing_anonymous_leaks_nothing),
 		TEST(filesystem_is_known_by_its_magic),
+		TEST(open_asks_once_what_the_file_is),
 		TEST(block_device_s_size_is_asked_of_the_device),
 		TEST(resize_grows_and_shrinks_file_and_window),
 		TEST(window_inside_the_file_does_not_truncate_it),
@@ -906,6 +964,7 @@ int main(void)
 		TEST(map_that_cannot_grow_in_place_is_mapped_afresh),
 		TEST(refresh_follows_a_file_that_others_change),
 		TEST(refresh_leaves_a_window_of_given_length),
+		TEST(clipped_window_ends_with_the_file_or_at_its_length),
 		TEST(failing_refresh_leaves_the_map_as_it_was),
 		TEST(refresh_keeps_locks_and_forgets_those_beyond_the_end),
 		TEST(protection_follows_descriptor_and_kind),

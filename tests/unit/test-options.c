@@ -43,6 +43,12 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(o.stack_depth, 1);
 	assert_true(o.attr_timeout == 1 && o.entry_timeout == 1);
 	assert_null(o.libfuse_options);
+	assert_null(o.policy);
+	assert_int_equal(o.lock_globs.count + o.warm_globs.count, 0);
+	assert_int_equal(o.policy_rescan, 60);
+	assert_null(o.snapshot);
+	assert_int_equal(o.snapshot_interval, 300);
+	assert_int_equal(o.snapshot_rate, 256 << 20);
 	options_free(&o);
 }
 
@@ -66,12 +72,51 @@ static void mount_passes_its_words_in_any_place(void **state)
 	options_free(&o);
 }
 
+static void patterns_of_the_policy_may_be_repeated(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, (const char *[]){ "mmapfs", "src", "mnt", "-o",
+						     "lock=*.a,warm=w,lock=b\\,c,policy=old",
+						     "-o", "policy=new,policy_rescan=0", NULL }),
+			 0);
+	assert_string_equal(o.policy, "new");
+	assert_int_equal(o.policy_rescan, 0);
+	assert_int_equal(o.lock_globs.count, 2);
+	assert_string_equal(o.lock_globs.list[0], "*.a");
+	assert_string_equal(o.lock_globs.list[1], "b,c");
+	assert_int_equal(o.warm_globs.count, 1);
+	assert_string_equal(o.warm_globs.list[0], "w");
+	assert_int_equal(o.lock_limit, UINT64_MAX);
+	options_free(&o);
+}
+
+static void a_snapshot_has_its_options(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, (const char *[]){ "mmapfs", "src", "mnt", "-o",
+						     "snapshot=old,snapshot_interval=0",
+						     "-o", "snapshot=a\\,b,snapshot_rate=1G",
+						     NULL }),
+			 0);
+	assert_string_equal(o.snapshot, "a,b");
+	assert_int_equal(o.snapshot_interval, 0);
+	assert_int_equal(o.snapshot_rate, 1 << 30);
+	options_free(&o);
+}
+
 static const char *const bad[] = {
 	"data_path=",	    "data_path=fast", "lock_limit=lots",  "lock_limit=-1",
 	"attr_timeout=-1",  "attr_timeout=x", "attr_timeout=nan", "entry_timeout=1s",
 	"entry_timeout=",   "stack_depth=0",  "stack_depth=3",	  "max_threads=0",
 	"max_threads=-1",   "max_threads=x",  "workers=0",	  "workers=65",
 	"attr_timeout=1e9",
+	"policy=",	    "policy_rescan=x", "policy_rescan=-1",
+	"snapshot=",	    "snapshot_interval=x", "snapshot_interval=86401",
+	"snapshot_rate=x",
 };
 
 /* What @parse writes to stderr is one line that has @word in it. */
@@ -135,6 +180,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_those_of_the_manual),
 		cmocka_unit_test(mount_passes_its_words_in_any_place),
+		cmocka_unit_test(patterns_of_the_policy_may_be_repeated),
+		cmocka_unit_test(a_snapshot_has_its_options),
 		cmocka_unit_test(bad_values_are_named_in_one_line),
 		cmocka_unit_test(wrong_arguments_are_named_in_one_line),
 		cmocka_unit_test(help_needs_no_operands_and_fits_the_terminal),

@@ -9,6 +9,7 @@
 
 #include "base/macro.h"
 #include "fake-sys.h"
+#include "kind.h"
 #include "map.h"
 #include "observe.h"
 #include "probe.h"
@@ -435,6 +436,7 @@ static void filesystem_decides_what_can_be_known(void **state)
 		fs_magic = rows[i].magic;
 		fake_sys_install();
 		fake_sys_table()->fstatfs = magic_fstatfs;
+		mmapfs__kind_forget();
 		map = map_of(fd, 0, 0, MMAPFS_MAP_LAZY);
 		res = count(map, whole, 0);
 		fake_sys_remove();

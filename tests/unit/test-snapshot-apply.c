@@ -259,6 +259,36 @@ static void progress_can_cancel(void **state)
 	assert_int_equal(res.total, SIZE);
 }
 
+static void no_more_than_the_limit_is_read(void **state)
+{
+	struct mmapfs_snapshot_apply_opts opts = { .size = sizeof(opts),
+						   .limit = 3 * page };
+	struct mmapfs_snapshot_apply_result res =
+		MMAPFS_INIT(struct mmapfs_snapshot_apply_result);
+	struct held held;
+
+	(void)state;
+	wanted[3] = wanted[10] = wanted[11] = 1;
+	wanted[700] = wanted[PAGES - 1] = 1;
+	take_snapshot();
+	assert_int_equal(mmapfs_snapshot_apply(snapshot, map, &opts, &res), -EDQUOT);
+	wanted[700] = wanted[PAGES - 1] = 0;
+	assert_resident();
+	assert_int_equal(res.error, -EDQUOT);
+	assert_int_equal(res.requested, 3 * page);
+	assert_int_equal(res.missing, 2 * page - 100);
+	/* What is there already does not count; the last page is a cut one. */
+	held = hold(fd, PAGES * page);
+	hold_page(&held, 3);
+	hold_page(&held, 10);
+	hold_page(&held, 11);
+	opts.limit = 2 * page - 100;
+	assert_int_equal(mmapfs_snapshot_apply(snapshot, map, &opts, &res), 0);
+	hold_done(&held);
+	assert_int_equal(res.requested, 2 * page - 100);
+	assert_int_equal(res.missing, 0);
+}
+
 static void bad_calls_are_refused(void **state)
 {
 	struct mmapfs_snapshot_apply_opts opts = { .size = sizeof(opts), .policy = 3 };
@@ -341,6 +371,7 @@ int main(void)
 		TEST(policy_decides_about_changed_files),
 		TEST(unreadable_page_is_eio_and_the_rest_is_read),
 		TEST(progress_can_cancel),
+		TEST(no_more_than_the_limit_is_read),
 		TEST(bad_calls_are_refused),
 		TEST(holes_of_memory_filesystems_stay_holes),
 		TEST(skipped_entry_does_nothing),

@@ -305,6 +305,44 @@ static int stop_at_third(void *ctx, const struct mmapfs_snapshot_delta *delta)
 	return ++*files == 3 ? 77 : 0;
 }
 
+static void put_hot(struct mmapfs_snapshot_writer *writer, const char *name, uint32_t heat)
+{
+	const struct mmapfs_snapshot_entry entry = { .size = sizeof(entry), .name = name,
+						     .heat = heat };
+
+	assert_int_equal(mmapfs_snapshot_add_entry(writer, &entry), 0);
+}
+
+/* One side tells no heat at all. */
+static void the_higher_heat_is_kept(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t heat;
+	} rows[] = { { "both", 9 }, { "one", 0 }, { "two", 7 } };
+	struct mmapfs_snapshot_writer *one = create("a"), *two = create("b");
+	struct mmapfs_snapshot_entry got = MMAPFS_INIT(struct mmapfs_snapshot_entry);
+	struct mmapfs_snapshot *result;
+	size_t i;
+
+	(void)state;
+	put_hot(one, "both", 3);
+	put_hot(one, "one", 3);
+	assert_int_equal(mmapfs_snapshot_set_heat(two, 0), 0);
+	put_hot(two, "both", 9);
+	put_hot(two, "two", 7);
+	assert_int_equal(mmapfs_snapshot_commit(one), 0);
+	assert_int_equal(mmapfs_snapshot_commit(two), 0);
+	combine(MMAPFS_SNAPSHOT_UNION, 0);
+	result = load("c");
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(mmapfs_snapshot_next(result, &got), 1);
+		assert_string_equal(got.name, rows[i].name);
+		assert_int_equal(got.heat, rows[i].heat);
+	}
+	mmapfs_snapshot_close(result);
+}
+
 static void diff_counts_and_shows_each_side(void **state)
 {
 	struct mmapfs_snapshot *a, *b;
@@ -359,6 +397,7 @@ int main(void)
 		cmocka_unit_test(later_identity_wins),
 		cmocka_unit_test(cut_page_of_a_grown_file_is_whole),
 		cmocka_unit_test(other_page_size_is_exdev),
+		cmocka_unit_test(the_higher_heat_is_kept),
 		cmocka_unit_test(diff_counts_and_shows_each_side),
 		cmocka_unit_test(diff_tells_a_changed_file),
 	};

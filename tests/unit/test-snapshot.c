@@ -354,6 +354,109 @@ static void dropped_entry_leaves_no_trace(void **state)
 	mmapfs_snapshot_close(snapshot);
 }
 
+/* ---- heat ---- */
+
+static void add_hot(struct mmapfs_snapshot_writer *writer, const char *name, uint32_t heat)
+{
+	struct mmapfs_snapshot_entry entry = entry_of(name, 7);
+
+	entry.heat = heat;
+	assert_int_equal(mmapfs_snapshot_add_entry(writer, &entry), 0);
+}
+
+static void assert_heat(struct mmapfs_snapshot *snapshot, const char *name, uint32_t heat)
+{
+	struct mmapfs_snapshot_entry got = MMAPFS_INIT(struct mmapfs_snapshot_entry);
+
+	assert_int_equal(mmapfs_snapshot_next(snapshot, &got), 1);
+	assert_string_equal(got.name, name);
+	assert_int_equal(got.ino, 4711);
+	assert_int_equal(got.heat, heat);
+}
+
+static void assert_first_line(const char *line)
+{
+	FILE *file = fopen(scratch_path(snap_name), "re");
+	char got[64];
+
+	assert_non_null(file);
+	assert_non_null(fgets(got, sizeof(got), file));
+	assert_string_equal(got, line);
+	(void)fclose(file);
+}
+
+/* Out of order, so that it has to survive the sorting. */
+static void heat_is_kept_by_version_2(void **state)
+{
+	struct mmapfs_snapshot_writer *writer = create();
+	struct mmapfs_snapshot *snapshot;
+
+	(void)state;
+	assert_int_equal(mmapfs_snapshot_set_heat(writer, 0), 0);
+	add_hot(writer, "c", MMAPFS_SNAPSHOT_HEAT_MAX);
+	add_hot(writer, "a", 5);
+	add_hot(writer, "b", 0);
+	assert_int_equal(mmapfs_snapshot_commit(writer), 0);
+	assert_first_line("mmapfs-snapshot 2\n");
+	snapshot = load();
+	assert_heat(snapshot, "a", 5);
+	assert_heat(snapshot, "b", 0);
+	assert_heat(snapshot, "c", MMAPFS_SNAPSHOT_HEAT_MAX);
+	assert_end(snapshot);
+	mmapfs_snapshot_close(snapshot);
+}
+
+static void heat_of_a_map_is_the_one_set_last(void **state)
+{
+	int fd = file_in(scratch_dir, 4 * page, true);
+	struct mmapfs_map *map = map_of(fd, 0, 0, MMAPFS_MAP_LAZY);
+	struct mmapfs_snapshot_entry got = MMAPFS_INIT(struct mmapfs_snapshot_entry);
+	struct mmapfs_snapshot_writer *writer = create();
+	struct mmapfs_snapshot *snapshot;
+
+	(void)state;
+	assert_int_equal(mmapfs_snapshot_set_heat(writer, 17), 0);
+	assert_int_equal(mmapfs_snapshot_add(writer, "a", map), 0);
+	assert_int_equal(mmapfs_snapshot_set_heat(writer, 3), 0);
+	assert_int_equal(mmapfs_snapshot_add(writer, "b", map), 0);
+	assert_int_equal(mmapfs_snapshot_commit(writer), 0);
+	snapshot = load();
+	assert_int_equal(mmapfs_snapshot_next(snapshot, &got), 1);
+	assert_int_equal(got.heat, 17);
+	assert_int_equal(mmapfs_snapshot_next(snapshot, &got), 1);
+	assert_int_equal(got.heat, 3);
+	mmapfs_snapshot_close(snapshot);
+	mmapfs_map_close(map);
+	close(fd);
+}
+
+static void version_1_tells_no_heat(void **state)
+{
+	struct mmapfs_snapshot_writer *writer = create();
+	struct mmapfs_snapshot_entry hot = entry_of("b", 7);
+	struct mmapfs_snapshot *snapshot;
+
+	(void)state;
+	assert_int_equal(mmapfs_snapshot_set_heat(writer, MMAPFS_SNAPSHOT_HEAT_MAX + 1),
+			 -EINVAL);
+	add_hot(writer, "a", 5);
+	assert_int_equal(mmapfs_snapshot_set_heat(writer, 5), -EBUSY);
+	hot.heat = MMAPFS_SNAPSHOT_HEAT_MAX + 1;
+	assert_int_equal(mmapfs_snapshot_add_entry(writer, &hot), -EINVAL);
+	/* A caller that was compiled before there was heat: what lies behind is not his. */
+	hot.size = offsetof(struct mmapfs_snapshot_entry, heat);
+	assert_int_equal(mmapfs_snapshot_add_entry(writer, &hot), 0);
+	hot.size--;
+	assert_int_equal(mmapfs_snapshot_add_entry(writer, &hot), -EINVAL);
+	assert_int_equal(mmapfs_snapshot_commit(writer), 0);
+	assert_first_line("mmapfs-snapshot 1\n");
+	snapshot = load();
+	assert_heat(snapshot, "a", 0);
+	assert_heat(snapshot, "b", 0);
+	assert_end(snapshot);
+	mmapfs_snapshot_close(snapshot);
+}
+
 /* ---- from maps ---- */
 
 static void resident_pages_of_a_map_are_recorded(void **state)
@@ -471,6 +574,7 @@ static const struct {
 } commit_failures[] = {
 	{ "pwrite", 0, -ENOSPC },	 { "fsync", 0, -EIO },
 	{ "fsync", 1, -EIO, false, true }, { "renameat", 0, -EACCES },
+	{ "linkat", 0, -EDQUOT },
 	{ "ftruncate", 0, -EIO },	 { "pwrite", 1, -ENOSPC, true },
 	{ "pread", 0, -EIO, true },	 { "pwrite", 2, -EDQUOT, true },
 	{ "openat", 0, -EMFILE, true },	 { "openat", 1, -EMFILE, true },
@@ -507,6 +611,70 @@ static void failed_commit_leaves_the_old_snapshot(void **state)
 		assert_end(snapshot);
 		mmapfs_snapshot_close(snapshot);
 	}
+}
+
+/* How many names there are beside the snapshot. */
+static void assert_names_beside(int count)
+{
+	char command[600];
+
+	(void)snprintf(command, sizeof(command), "test $(ls -A '%s' | grep -cvx snap) = %d",
+		       scratch_dir, count);
+	assert_int_equal(system(command), 0);
+}
+
+static const struct {
+	const char *call;
+	int error;
+	int names; /* beside the snapshot while it is written */
+} nameless_failures[] = {
+	{ "openat", -EOPNOTSUPP, 1 }, { "openat", -EISDIR, 1 }, { "statx", -ENOENT, 1 },
+	{ "pwrite", -EINTR, 0 },
+};
+
+/* Killed meanwhile, such a writer leaves nothing behind, where the filesystem allows that. */
+static void a_snapshot_has_no_name_until_it_is_whole(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(nameless_failures); i++) {
+		const char *call = nameless_failures[i].call;
+		struct mmapfs_snapshot_writer *writer;
+		struct mmapfs_snapshot *snapshot;
+
+		fake_sys_install();
+		/* The first call is for the place. */
+		fake_sys_script(call, strcmp(call, "pwrite") != 0, 1,
+				nameless_failures[i].error);
+		writer = create();
+		add(writer, "b", 100, some, 2);
+		add(writer, "a", 100, some, 3);
+		assert_names_beside(nameless_failures[i].names);
+		assert_int_equal(mmapfs_snapshot_commit(writer), 0);
+		fake_sys_remove();
+		assert_no_litter();
+		snapshot = load();
+		assert_next(snapshot, "a", 100, some, 3);
+		assert_next(snapshot, "b", 100, some, 2);
+		assert_end(snapshot);
+		mmapfs_snapshot_close(snapshot);
+	}
+}
+
+static void a_name_that_is_taken_is_not_overwritten(void **state)
+{
+	struct mmapfs_snapshot_writer *writer = create();
+
+	(void)state;
+	add(writer, "a", 100, some, 3);
+	fake_sys_install();
+	fake_sys_script("linkat", 0, 3, -EEXIST);
+	assert_int_equal(mmapfs_snapshot_commit(writer), 0);
+	assert_int_equal(fake_sys_calls("linkat"), 4);
+	fake_sys_remove();
+	mmapfs_snapshot_close(load());
+	assert_no_litter();
 }
 
 static void short_writes_go_on(void **state)
@@ -653,13 +821,18 @@ static void every_cut_and_every_lost_byte_is_refused(void **state)
 /* The text between header and end, with the right sum: only the rules can refuse it. */
 static const struct {
 	const char *name;
-	const char *text; /* %header% is replaced */
+	const char *text; /* % stands for a header, & for one of version 2 */
 	uint64_t line;
 	const char *reason;
 } foreign[] = {
 	{ "empty", "", 1, "the text ends too early" },
 	{ "other file", "\x7f" "ELF", 1, "not a snapshot of mmapfs" },
-	{ "version", "mmapfs-snapshot 2\n", 1, "a version that is not known" },
+	{ "version", "mmapfs-snapshot 3\n", 1, "a version that is not known" },
+	{ "version", "mmapfs-snapshot 21\n", 1, "a version that is not known" },
+	{ "no heat", "&file a 0 0 0:0:0 -\n", 5, "a number is missing" },
+	{ "too hot", "&file a 0 0 0:0:0 1001 -\n", 5, "a number that cannot be" },
+	{ "heat alone", "&file a 0 0 0:0:0 1\n", 5, "a field is missing" },
+	{ "heat in version 1", "%file a 0 0 0:0:0 1 -\n", 5, "a range that cannot be" },
 	{ "page size", "mmapfs-snapshot 1\npage-size 1000\n", 2,
 	  "a page size that cannot be" },
 	{ "time", "mmapfs-snapshot 1\npage-size 4096\ntime noon\n", 3,
@@ -699,7 +872,7 @@ static const struct {
 
 static void what_is_no_snapshot_is_refused_with_line_and_reason(void **state)
 {
-	static const char header[] = "mmapfs-snapshot 1\npage-size 4096\n"
+	static const char header[] = "mmapfs-snapshot %d\npage-size 4096\n"
 				     "time 2026-11-22T10:00:00Z\nkernel 6.18\n";
 	struct mmapfs_snapshot_damage damage;
 	char buf[1024];
@@ -708,9 +881,11 @@ static void what_is_no_snapshot_is_refused_with_line_and_reason(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(foreign); i++) {
 		const char *rest = foreign[i].text;
-		bool headed = *rest == '%';
+		bool headed = *rest == '%' || *rest == '&';
+		int length = headed ? snprintf(buf, sizeof(buf), header,
+					       *rest == '&' ? 2 : 1) : 0;
 
-		(void)snprintf(buf, sizeof(buf), "%s%s", headed ? header : "",
+		(void)snprintf(buf + length, sizeof(buf) - (size_t)length, "%s",
 			       rest + headed);
 		put_text(buf, strlen(buf));
 		assert_int_equal(load_damaged(&damage), -EBADMSG);
@@ -754,11 +929,16 @@ int main(void)
 		cmocka_unit_test(slash_sorts_before_everything),
 		cmocka_unit_test(unsorted_names_are_sorted),
 		cmocka_unit_test(dropped_entry_leaves_no_trace),
+		cmocka_unit_test(heat_is_kept_by_version_2),
+		cmocka_unit_test(heat_of_a_map_is_the_one_set_last),
+		cmocka_unit_test(version_1_tells_no_heat),
 		cmocka_unit_test(resident_pages_of_a_map_are_recorded),
 		cmocka_unit_test(unknown_residency_is_recorded_as_skipped),
 		cmocka_unit_test(place_that_is_no_file_is_refused),
 		cmocka_unit_test(failed_create_is_forwarded),
 		cmocka_unit_test(failed_commit_leaves_the_old_snapshot),
+		cmocka_unit_test(a_snapshot_has_no_name_until_it_is_whole),
+		cmocka_unit_test(a_name_that_is_taken_is_not_overwritten),
 		cmocka_unit_test(short_writes_go_on),
 		cmocka_unit_test(failed_load_is_forwarded),
 		cmocka_unit_test(every_changed_byte_is_refused),

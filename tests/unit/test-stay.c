@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include "folios.h"
 #include "pagemap.h"
 #include "stay.h"
 

@@ -85,7 +85,6 @@ static void write_back_errors_stay_and_refusals_do_not(void **state)
 		{ MMAPFS_SYNC_INVALIDATE, MMAPFS_ACCESS_READ, "msync", -EBUSY, false },
 		{ MMAPFS_SYNC_INVALIDATE, MMAPFS_ACCESS_READ, "msync", -ENOMEM, false },
 		{ MMAPFS_SYNC_INVALIDATE, MMAPFS_ACCESS_READ, "msync", -EIO, false },
-		{ MMAPFS_SYNC, MMAPFS_ACCESS_READ, "fstat", -EIO, false },
 	};
 
 	(void)state;
@@ -194,6 +193,49 @@ static void range_beyond_the_end_is_nothing_to_do(void **state)
 	mmapfs_map_close(map);
 }
 
+/* Also what the file no longer has: the kernel is entered once, not to ask for its end. */
+static void file_that_shrank_is_synced_with_one_call(void **state)
+{
+	static const struct {
+		enum mmapfs_sync_level level;
+		const char *call;
+	} cases[] = {
+		{ MMAPFS_SYNC, "msync" },
+		{ MMAPFS_SYNC_ASYNC, "sync_file_range" },
+		{ MMAPFS_SYNC_INVALIDATE, "msync" },
+	};
+	struct mmapfs_map *map;
+	void *addr;
+
+	(void)state;
+	help_file(pages(4));
+	map = help_map(MMAPFS_ACCESS_WRITE);
+	assert_int_equal(mmapfs_map_addr(map, &addr), 0);
+	((char *)addr)[5] = 'x';
+	assert_int_equal(ftruncate(mmapfs_map_fd(map), (off_t)pages(1)), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake_sys_install();
+		assert_int_equal(mmapfs_sync(map, WHOLE, cases[i].level), 0);
+		assert_int_equal(mmapfs_sync(map, page_range(2, 1), cases[i].level), 0);
+		assert_int_equal(fake_sys_calls(cases[i].call), 2);
+		assert_int_equal(fake_sys_calls("fstat"), 0);
+	}
+	assert_int_equal(help_dirty(map), 0);
+	mmapfs_map_close(map);
+}
+
+static void window_that_ends_where_files_do_is_written(void **state)
+{
+	struct mmapfs_map *map;
+
+	(void)state;
+	help_file(pages(1));
+	map = help_map_window(MMAPFS_ACCESS_READ, MMAPFS_MAP_LAZY, INT64_MAX - 10, 10);
+	assert_int_equal(mmapfs_sync(map, WHOLE, MMAPFS_SYNC_ASYNC), 0);
+	assert_int_equal(mmapfs_sync(map, WHOLE, MMAPFS_SYNC), 0);
+	mmapfs_map_close(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +248,8 @@ int main(void)
 		TEST(invalidate_of_a_locked_page_is_busy),
 		TEST(unknown_level_is_invalid),
 		TEST(range_beyond_the_end_is_nothing_to_do),
+		TEST(file_that_shrank_is_synced_with_one_call),
+		TEST(window_that_ends_where_files_do_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, help_begin, help_end);

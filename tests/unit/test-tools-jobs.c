@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/macro.h"
 #include "cmd.h"
@@ -222,6 +223,39 @@ static void failures_and_skips_are_counted(void **state)
 	assert_int_equal(tally.files, 0);
 }
 
+/* A file in each of very many directories, which all of its batch keep open. */
+static void few_descriptors_are_enough(void **state)
+{
+	static const unsigned int jobs[] = { 1, 4 };
+	static const struct rlimit few = { 64, 64 };
+	const struct jobs_ops ops = { .result_size = sizeof(struct result), .work = work,
+				      .deliver = deliver, .quick = true };
+	char path[300], name[40];
+	char *dir[] = { path };
+
+	(void)state;
+	assert_int_equal(mkdir(scratch_path("many"), 0755), 0);
+	for (unsigned int i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "many/%u", i);
+		assert_int_equal(mkdir(scratch_path(name), 0755), 0);
+		snprintf(name, sizeof(name), "many/%u/f", i);
+		scratch_file(name, i);
+	}
+	snprintf(path, sizeof(path), "%s/many", scratch_dir);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		struct run_log log = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+		struct options options = options_for(jobs[i]);
+		struct tally tally = { 0 };
+
+		options.operands = dir;
+		assert_int_equal(jobs_run(&options, &ops, &log, NULL, &tally), 0);
+		assert_int_equal(tally.failed, 0);
+		assert_int_equal(log.delivered, 400);
+		forget(&log);
+	}
+}
+
 static void exit_codes_follow_from_the_tally(void **state)
 {
 	static const struct {
@@ -273,6 +307,7 @@ int main(void)
 		cmocka_unit_test(deliver_can_end_the_run),
 		cmocka_unit_test(hard_links_count_once_unless_asked),
 		cmocka_unit_test(failures_and_skips_are_counted),
+		cmocka_unit_test(few_descriptors_are_enough),
 		cmocka_unit_test(exit_codes_follow_from_the_tally),
 		cmocka_unit_test(a_signal_ends_the_run_with_what_is_done),
 	};
