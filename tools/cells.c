@@ -34,15 +34,15 @@ const char *figure_reason(const struct mmapfs_residency *residency, uint32_t fig
 static struct cell scaled(const struct mmapfs_residency *residency, uint32_t figure,
 			  uint64_t unit)
 {
-	struct cell cell;
-
 	if (!(residency->valid & figure))
 		return cell_unknown(figure_reason(residency, figure));
-	cell = cell_number(figure_pages(residency, figure) * unit);
-	/* That `resident` may include pages still being read is what `confidence` says of
-	 * the whole row; a mark on each would say it of nearly all. */
-	cell.upper_bound = figure != MMAPFS_RESIDENT && residency->upper_bound & figure;
-	return cell;
+	return (struct cell){
+		.state = CELL_KNOWN,
+		/* That `resident` may include pages still being read is what `confidence`
+		 * says of the whole row; a mark on each would say it of nearly all. */
+		.upper_bound = figure != MMAPFS_RESIDENT && residency->upper_bound & figure,
+		.number = figure_pages(residency, figure) * unit,
+	};
 }
 
 struct cell cell_figure(const struct mmapfs_residency *residency, uint32_t figure)

@@ -18,14 +18,15 @@
 
 /* JSON: one row for each file. */
 enum {
-	PATH, TYPE, FS, DEV, INO, SIZE, ALLOCATED, PAGES, RESIDENT, RES_BYTES, PERCENT,
-	RUNS, OCCUPIED, DIRTY, WRITEBACK, EVICTED, RECENT, LOCKED, ADVICE, DATA_PATH,
-	METHOD, CONFIDENCE, REASON, MAPPED_BY, UNREADABLE, EVICT_MOST, WARM_MOST,
-	AVAILABLE, COLUMNS,
+	PATH, RANGE, TYPE, FS, DEV, INO, SIZE, ALLOCATED, PAGES, RESIDENT, RES_BYTES, PERCENT,
+	RUNS, OCCUPIED, DIRTY, WRITEBACK, EVICTED, RECENT, FOLIOS, EXAMINED, LOCKED, ADVICE,
+	DATA_PATH, METHOD, CONFIDENCE, REASON, MAPPED_BY, UNREADABLE, EVICT_MOST, STRADDLING,
+	WHOLE, WARM_MOST, AVAILABLE, COLUMNS,
 };
 
 static const struct out_column columns[COLUMNS + 1] = {
 	[PATH] = { "PATH", "path", CELL_PATH, 0, 0, "name of the file" },
+	[RANGE] = { "RANGE", "range", CELL_TEXT, 0, 0, "of --range" },
 	[TYPE] = { "TYPE", "type", CELL_WORD, 0, 0, "regular or block" },
 	[FS] = { "FS", "fs", CELL_WORD, 0, 0, "filesystem type" },
 	[DEV] = { "DEV", "dev", CELL_WORD, 0, 0, "device, MAJOR:MINOR" },
@@ -42,6 +43,9 @@ static const struct out_column columns[COLUMNS + 1] = {
 	[WRITEBACK] = { "WRITEBACK", "writeback", CELL_COUNT, 0, 0, "pages being written" },
 	[EVICTED] = { "EVICTED", "evicted", CELL_COUNT, 0, 0, "pages the kernel pushed out" },
 	[RECENT] = { "RECENT", "recently_evicted", CELL_COUNT, 0, 0, "of those, lately" },
+	[FOLIOS] = { "FOLIOS", "folios", CELL_JSON, 0, 0, "by size; needs root" },
+	[EXAMINED] = { "EXAMINED", "folios_examined_bytes", CELL_BYTES, 0, 0,
+		       "bytes whose folios were looked at" },
 	[LOCKED] = { "LOCKED", "locked_bytes", CELL_BYTES, 0, 0, "bytes, by processes we see" },
 	[ADVICE] = { "ADVICE", "advice", CELL_WORD, 0, 0, "on a mounted mmapfs" },
 	[DATA_PATH] = { "DATA-PATH", "data_path", CELL_WORD, 0, 0, "on a mounted mmapfs" },
@@ -53,6 +57,10 @@ static const struct out_column columns[COLUMNS + 1] = {
 			 "that could not be looked at" },
 	[EVICT_MOST] = { "EVICT", "evict.at_most_bytes", CELL_BYTES, 0, 0,
 			 "an evict would free at most" },
+	[STRADDLING] = { "STRADDLING", "evict.straddling_bytes", CELL_BYTES, 0, 0,
+			 "that stay, their folios reaching out of the range" },
+	[WHOLE] = { "WHOLE", "evict.whole_folios", CELL_TEXT, 0, 0,
+		    "the range to evict that takes those too" },
 	[WARM_MOST] = { "WARM", "warm.at_most_bytes", CELL_BYTES, 0, 0,
 			"a warm would read at most" },
 	[AVAILABLE] = { "AVAILABLE", "warm.available_bytes", CELL_BYTES, 0, 0,
@@ -89,15 +97,62 @@ static json_t *mappers_json(const struct mappers *mappers)
 	return list;
 }
 
-static void fill_file(const struct explained *file, char dev[32], struct cell *cells)
+static json_t *folios_json(const struct mmapfs_folios *folios)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = MMAPFS_FOLIO_ORDERS; list && i-- > 0;)
+		if (folios->folios[i] > 0)
+			(void)json_array_append_new(
+				list,
+				json_pack("{s:I, s:I, s:I}", "bytes",
+					  (json_int_t)(folios->page_size << i), "folios",
+					  (json_int_t)folios->folios[i], "resident",
+					  (json_int_t)folios->pages[i]));
+	return list;
+}
+
+/* Text of a row, for as long as it is handed over. */
+struct texts {
+	char dev[32];
+	char range[MMAPFS_WORD_MAX];
+	char whole[MMAPFS_WORD_MAX];
+};
+
+static void fill_folios(const struct explained *file, struct texts *texts,
+			struct cell *cells)
+{
+	const char *unknown = file->folios_unknown ?: "too-many";
+	struct mmapfs_range whole;
+	uint64_t stays;
+
+	cells[FOLIOS] = cells[EXAMINED] = cells[STRADDLING] = cells[WHOLE] =
+		cell_unknown(unknown);
+	if (!file->folios_unknown) {
+		cells[FOLIOS] = cell_number(0);
+		cells[FOLIOS].json = folios_json(&file->folios);
+		cells[EXAMINED] = cell_number(file->folios.examined);
+	}
+	if (!explain_straddling(file, &stays, &whole))
+		return;
+	cells[STRADDLING] = cell_number(stays);
+	cells[WHOLE] = cell_text(stays ? mmapfs_range_format(texts->whole, whole) : NULL);
+}
+
+static void fill_file(const struct explain_verb *verb, const struct explained *file,
+		      struct texts *texts, struct cell *cells)
 {
 	const struct stat *st = &file->target->st;
 
-	snprintf(dev, 32, "%u:%u", major(st->st_dev), minor(st->st_dev));
+	snprintf(texts->dev, sizeof(texts->dev), "%u:%u", major(st->st_dev),
+		 minor(st->st_dev));
 	cells[PATH] = cell_text(file->target->path);
+	cells[RANGE] = cell_text(verb->options->ranges_given
+					 ? mmapfs_range_format(texts->range, file->range)
+					 : NULL);
 	cells[TYPE] = cell_text(S_ISBLK(st->st_mode) ? "block" : "regular");
 	cells[FS] = cell_text(target_fs_name(file->target));
-	cells[DEV] = cell_text(dev);
+	cells[DEV] = cell_text(texts->dev);
 	cells[INO] = cell_number(st->st_ino);
 	cells[SIZE] = cell_number(file->seen.residency.file_size);
 	cells[ALLOCATED] = S_ISREG(st->st_mode) ? cell_number((uint64_t)st->st_blocks * 512)
@@ -131,11 +186,12 @@ static int put_json(struct explain_verb *verb, const struct explained *file)
 {
 	const char *unmeasured = figure_reason(&file->seen.residency, MMAPFS_RESIDENT);
 	struct cell cells[COLUMNS] = { 0 };
+	struct texts texts;
 	uint64_t most;
-	char dev[32];
 
-	fill_file(file, dev, cells);
+	fill_file(verb, file, &texts, cells);
 	fill_figures(file, cells);
+	fill_folios(file, &texts, cells);
 	cells[LOCKED] = file->mappers_known && file->mappers.unreadable == 0
 				? cell_number(explain_locked(file))
 				: cell_unknown("unreadable-processes");
@@ -169,17 +225,18 @@ static int deliver(void *ctx, struct target *target, struct mmapfs_range range, 
 	int r;
 
 	(void)error;
-	(void)range;
 	(void)result;
-	r = explain_look(target, &file);
+	r = explain_look(target, range, &file);
 	if (r < 0) {
 		out_error(verb->out, "measure", target->path, r, NULL);
 		verb->tally.failed++;
 		return 0;
 	}
 	unknown = !(file.seen.residency.valid & MMAPFS_RESIDENT);
-	verb->tally.unknown += unknown;
-	out_count_file(verb->out, unknown);
+	if (range.offset == verb->options->ranges[0].offset) {
+		verb->tally.unknown += unknown;
+		out_count_file(verb->out, unknown);
+	}
 	r = out_is_json(verb->out) ? put_json(verb, &file)
 				   : explain_lines(&file, put_line, verb);
 	explain_done(&file);
@@ -228,9 +285,11 @@ const struct command cmd_explain = {
 		"Tell all that can be measured of a file: size, resident, dirty, pushed out by\n"
 		"the kernel, which processes have it mapped and locked, and what an evict or a\n"
 		"warm could do at most. Processes of others cannot be looked at without root;\n"
-		"how many is said.\n",
+		"how many is said. As root also the folios: the kernel keeps pages in pieces\n"
+		"that only go as a whole, so an evict of --range leaves those that reach out of\n"
+		"it, and explain says how far they do.\n",
 	.example = "Example: mmapctl explain /usr/lib/x86_64-linux-gnu/libc.so.6\n",
-	.groups = GROUP_SELECT | GROUP_OUTPUT,
+	.groups = GROUP_SELECT | GROUP_RANGE | GROUP_OUTPUT,
 	.columns = screen_columns,
 	.run = run,
 };

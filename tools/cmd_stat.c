@@ -74,6 +74,7 @@ struct stat_verb {
 	const struct options *options;
 	struct out *out;
 	struct tally tally;
+	struct cell cells[COLUMNS]; /* of the row: each row sets the same of them */
 };
 
 static int look(void *ctx, struct target *target, struct mmapfs_range range, void *result)
@@ -170,7 +171,6 @@ static int tell(void *ctx, struct target *target, struct mmapfs_range range, int
 	const struct observation *seen = result;
 	struct stat_verb *verb = ctx;
 	bool unknown = !(seen->residency.valid & MMAPFS_RESIDENT);
-	struct cell cells[COLUMNS];
 	struct texts texts;
 
 	if (error < 0) {
@@ -182,13 +182,12 @@ static int tell(void *ctx, struct target *target, struct mmapfs_range range, int
 		out_count_file(verb->out, unknown);
 		verb->tally.unknown += unknown;
 	}
-	memset(cells, 0, sizeof(cells));
-	fill_figures(verb->out, seen, cells);
+	fill_figures(verb->out, seen, verb->cells);
 	if (!verb->options->out.summarize) {
-		fill_words(seen, cells);
-		fill_file(verb, target, range, &texts, cells);
+		fill_words(seen, verb->cells);
+		fill_file(verb, target, range, &texts, verb->cells);
 	}
-	return out_row(verb->out, cells);
+	return out_row(verb->out, verb->cells);
 }
 
 static int run_on(struct stat_verb *verb)

@@ -24,6 +24,8 @@
 #include "select.h"
 #include "target.h"
 #include "trace.h"
+#include "watch_cache.h"
+#include "watch_changes.h"
 #include "watch_table.h"
 #include "who.h"
 
@@ -33,13 +35,24 @@
 /* How often events are fetched, and the longest that a signal waits. */
 #define NAP_NS (50 * NS_PER_MS)
 
+/* Of the files of a whole mount, how many are told of in a round. */
+#define MOST_OF_A_MOUNT 10
+
 struct watch {
 	struct act act; /* first, for the callbacks */
 	uint64_t interval_ns;
 	unsigned int count; /* 0: without end */
+	unsigned int most;  /* changes of a round that are printed; 0: the default */
 	bool events;
+	bool no_files;
+
+	struct watch_cache *caches; /* the operands that are whole mounts */
+	size_t cache_count;
+	uint64_t files_due_ns; /* of a mount: when its files may be looked at again */
+	uint64_t sums_due_ns;  /* when it may be asked for the sum of them again */
 
 	struct watch_table *table;
+	struct watch_changes changes; /* of this round */
 	struct target target; /* the file that is being looked at */
 	struct seen *seen;    /* files with several names, in this round */
 	uint64_t round;	      /* 0: the first look, which prints nothing */
@@ -48,6 +61,7 @@ struct watch {
 	struct trace *trace;
 	struct actors actors;
 	uint64_t lost; /* events, told so far */
+	size_t blind;  /* files without events, told so far */
 };
 
 enum column {
@@ -59,6 +73,12 @@ enum column {
 	EVICTED,
 	EVICTED_CHANGE,
 	EVENT,
+	LOCKED, /* and what follows: in the order of enum cache_figure */
+	BUDGET,
+	USED,
+	DROPPED,
+	OPENS,
+	CHANGED,
 	PID,
 	COMM,
 	BYTES,
@@ -80,7 +100,13 @@ static const struct out_column columns[] = {
 	{ "EVICT-CHANGE", "evicted_change", CELL_SIGNED, COLUMN_SHOWN, 7,
 	  "how many more it pushed out" },
 	{ "EVENT", "event", CELL_WORD, COLUMN_SHOWN, 8,
-	  "changed, new, replaced, gone; added, removed" },
+	  "changed, new, replaced, gone; added, removed; cache" },
+	{ "LOCKED", "cache.locked", CELL_BYTES, 0, 6, "of a whole mount: bytes locked" },
+	{ "BUDGET", "cache.budget", CELL_BYTES, 0, 6, "bytes that its budget allows" },
+	{ "USED", "cache.used", CELL_BYTES, 0, 6, "bytes of the budget in use" },
+	{ "DROPPED", "cache.dropped", CELL_COUNT, 0, 7, "pages evicted through it" },
+	{ "OPEN-RATE", "cache.opens_per_second", CELL_COUNT, 0, 7, "opens a second through it" },
+	{ "CHANGED", "cache.changed", CELL_COUNT, 0, 7, "files that changed, shown or not" },
 	{ "PID", "who.pid", CELL_COUNT, 0, 7, "id of the process that did it" },
 	{ "COMM", "who.comm", CELL_TEXT, 0, 12, "its name" },
 	{ "BYTES", "who.bytes", CELL_BYTES, 0, 6, "bytes that it added or removed" },
@@ -93,11 +119,20 @@ static const struct out_column columns[] = {
 /* Those that only events have. */
 static const enum column event_columns[] = { PID, COMM, BYTES, RANGES };
 
+/* Those that only a whole mount has. */
+static const enum column cache_columns[] = { LOCKED, BUDGET, USED, DROPPED, OPENS, CHANGED };
+
 static const struct option_row rows[] = {
 	{ "interval", 'i', "SECONDS", "time between two looks (default 1)",
 	  option_set_seconds, offsetof(struct watch, interval_ns) },
 	{ "count", 0, "N", "end after N looks", option_set_count,
 	  offsetof(struct watch, count) },
+	{ "most", 0, "N",
+	  "only the N files that changed most in each round\n"
+	  "(default: 10 with a whole mount, else all)",
+	  option_set_count, offsetof(struct watch, most) },
+	{ "no-files", 0, NULL, "only the lines of whole mounts, not of their files",
+	  option_set_true, offsetof(struct watch, no_files) },
 	{ "events", 'e', NULL, "also which process did it, and to what (root)",
 	  option_set_true, offsetof(struct watch, events) },
 	{ 0 },
@@ -169,24 +204,46 @@ static void begin_row(const struct watch *watch, struct cell *cells, const char 
 	cells[RANGE] = cell_none();
 	for (size_t i = 0; i < ARRAY_SIZE(event_columns); i++)
 		cells[event_columns[i]] = cell_none();
+	for (size_t i = 0; i < ARRAY_SIZE(cache_columns); i++)
+		cells[cache_columns[i]] = cell_none();
 }
 
-/* @now NULL: the file is gone, there is nothing to know of it. */
-static int put_change(struct watch *watch, const struct watched *file, size_t range,
-		      const char *event, const struct watch_figures *was,
-		      const struct watch_figures *now)
+static void no_figures(struct cell *cells)
 {
-	const struct mmapfs_range *asked = &watch->act.options->ranges[range];
+	for (int i = RESIDENT; i <= EVICTED_CHANGE; i++)
+		cells[i] = cell_none();
+}
+
+static int put_change(struct watch *watch, const struct watch_change *change)
+{
+	const struct mmapfs_range *asked = &watch->act.options->ranges[change->range];
 	struct cell cells[COLUMNS] = { 0 };
 	char word[MMAPFS_WORD_MAX];
 
-	begin_row(watch, cells, file->path, event);
+	begin_row(watch, cells, change->file->path, change->event);
 	if (asked->offset || asked->length)
 		cells[RANGE] = cell_text(mmapfs_range_format(word, *asked));
-	for (int i = RESIDENT; !now && i <= EVICTED_CHANGE; i++)
-		cells[i] = cell_none();
-	put_figures(cells, was, now);
+	if (change->file->gone)
+		no_figures(cells);
+	else
+		put_figures(cells, &change->was, &change->now);
 	return out_row(watch->act.out, cells);
+}
+
+static int put_changes(struct watch *watch)
+{
+	struct watch_changes *changes = &watch->changes;
+	size_t limit = watch->cache_count ? MOST_OF_A_MOUNT : SIZE_MAX;
+	int r = 0;
+
+	if (watch->most)
+		limit = watch->most;
+	if (changes->count > limit)
+		watch_changes_sort(changes);
+	for (size_t i = 0; r == 0 && i < changes->count && i < limit; i++)
+		r = put_change(watch, &changes->list[i]);
+	watch_changes_clear(changes);
+	return r;
 }
 
 /* ---- one file ---- */
@@ -219,8 +276,14 @@ static int look_at_range(struct watch *watch, struct watched *file, size_t index
 		return 0;
 	if (!event && !watch_figures_differ(&was, &file->figures[index]))
 		return 0;
-	return put_change(watch, file, index, event ? event : "changed",
-			  event ? NULL : &was, &file->figures[index]);
+	if (event)
+		was.valid = 0;
+	return watch_changes_add(&watch->changes,
+				 &(struct watch_change){ .file = file,
+							 .range = index,
+							 .event = event ? event : "changed",
+							 .was = was,
+							 .now = file->figures[index] });
 }
 
 /* The file in watch->target. */
@@ -360,7 +423,7 @@ static int look_at_all(struct watch *watch)
 	return r == -ENOMEM ? r : 0;
 }
 
-static int put_gone(struct watch *watch)
+static int note_gone(struct watch *watch)
 {
 	int r = 0;
 
@@ -370,16 +433,117 @@ static int put_gone(struct watch *watch)
 		if (file->gone || file->round == watch->round)
 			continue;
 		file->gone = true;
-		r = put_change(watch, file, 0, "gone", NULL, NULL);
+		r = watch_changes_add(&watch->changes,
+				      &(struct watch_change){ .file = file,
+							      .event = "gone",
+							      .was = file->figures[0] });
 	}
+	return r;
+}
+
+/* What a look at the files of a mount costs grows with their number, so it takes turns. */
+static bool files_are_due(const struct watch *watch)
+{
+	return !watch->no_files && now_ns() >= watch->files_due_ns;
+}
+
+static int look_at_files(struct watch *watch)
+{
+	uint64_t begin_ns = now_ns();
+	int r = look_at_all(watch);
+
+	if (r == 0 && !interrupted())
+		r = note_gone(watch);
+	if (watch->cache_count)
+		watch->files_due_ns = watch_cache_rest(begin_ns, now_ns());
+	return r;
+}
+
+/* ---- whole mounts ---- */
+
+static int find_caches(struct watch *watch, const struct options *options)
+{
+	watch->caches = calloc((size_t)options->operand_count + 1, sizeof(*watch->caches));
+	if (!watch->caches)
+		return -ENOMEM;
+	for (int i = 0; i < options->operand_count; i++)
+		if (watch_cache_is_root(options->operands[i]))
+			watch->caches[watch->cache_count++].root = options->operands[i];
+	return 0;
+}
+
+/* Not asked for, or not to be had, is no figure. */
+static void put_sums(struct watch_cache *cache, bool measure, struct cell *cells)
+{
+	struct watch_figures now;
+
+	no_figures(cells);
+	if (!measure || watch_cache_measure(cache, &now) < 0)
+		return;
+	for (int i = RESIDENT; i <= EVICTED_CHANGE; i++)
+		cells[i] = cell_unknown(NULL);
+	put_figures(cells, &cache->pages, &now);
+	cache->pages = now;
+}
+
+/* Before the files are looked at, for that opens them. */
+static void look_at_caches(struct watch *watch)
+{
+	for (size_t i = 0; i < watch->cache_count; i++) {
+		struct watch_cache *cache = &watch->caches[i];
+		int r = watch_cache_look(cache, now_ns());
+
+		if (r < 0 && !cache->gone) {
+			out_error(watch->act.out, "watch", cache->root, r, NULL);
+			watch->act.tally.failed++;
+		}
+		cache->gone = r < 0;
+	}
+}
+
+static int put_cache(struct watch *watch, struct watch_cache *cache, bool measure, bool looked)
+{
+	struct cell cells[COLUMNS] = { 0 };
+
+	if (cache->gone)
+		return 0;
+	begin_row(watch, cells, cache->root, "cache");
+	memcpy(&cells[LOCKED], cache->cells, sizeof(cache->cells));
+	put_sums(cache, measure, cells);
+	if (looked) {
+		cells[CHANGED] = cell_number(watch_changes_files(&watch->changes));
+		(void)watch_cache_begin_rates(cache, now_ns());
+	}
+	return out_row(watch->act.out, cells);
+}
+
+static int put_caches(struct watch *watch, bool looked)
+{
+	uint64_t begin_ns = now_ns();
+	bool measure = begin_ns >= watch->sums_due_ns;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < watch->cache_count; i++)
+		r = put_cache(watch, &watch->caches[i], measure, looked);
+	if (measure)
+		watch->sums_due_ns = watch_cache_rest(begin_ns, now_ns());
 	return r;
 }
 
 /* ---- events ---- */
 
+static void tell_blind(struct watch *watch, size_t blind)
+{
+	if (blind > watch->blind)
+		say_notice("no events for %zu of the files: the kernel's trace does not "
+			   "tell files of their filesystem apart",
+			   blind);
+	watch->blind = blind;
+}
+
 static int restart_trace(struct watch *watch)
 {
-	size_t count = watch_table_count(watch->table), used = 0;
+	size_t count = watch_table_count(watch->table), used = 0, blind = 0;
 	struct trace_file *files = calloc(count + 1, sizeof(*files));
 	struct trace_failure failure = { "allocate memory" };
 	int r = -ENOMEM;
@@ -389,7 +553,10 @@ static int restart_trace(struct watch *watch)
 
 		if (file->traceable && !file->gone)
 			files[used++] = file->trace;
+		else if (!file->gone)
+			blind++;
 	}
+	tell_blind(watch, blind);
 	watch->trace = trace_close(watch->trace);
 	watch->lost = 0;
 	watch->set_changed = false;
@@ -479,12 +646,17 @@ static void wait_until(struct watch *watch, uint64_t due)
 
 static int one_round(struct watch *watch)
 {
-	int r;
+	bool looked = files_are_due(watch);
+	int r = 0;
 
 	stamp(watch);
-	r = look_at_all(watch);
+	look_at_caches(watch);
+	if (looked)
+		r = look_at_files(watch);
 	if (r == 0 && !interrupted())
-		r = put_gone(watch);
+		r = put_caches(watch, looked);
+	if (r == 0)
+		r = put_changes(watch);
 	if (r == 0)
 		r = put_events(watch);
 	if (r == 0 && watch->events && watch->set_changed)
@@ -500,7 +672,7 @@ static int loop(struct watch *watch)
 	int r;
 
 	r = one_round(watch);
-	if (r < 0 || watch_table_count(watch->table) == 0)
+	if (r < 0 || watch_table_count(watch->table) + watch->cache_count == 0)
 		return r;
 	if (watch_table_refused(watch->table))
 		say_notice("%" PRIu64 " files more than the %d that can be watched",
@@ -529,6 +701,8 @@ static void choose_columns(const struct watch *watch, const struct options *opti
 		ret[RANGE].flags |= COLUMN_SHOWN;
 	for (size_t i = 0; watch->events && i < ARRAY_SIZE(event_columns); i++)
 		ret[event_columns[i]].flags |= COLUMN_SHOWN;
+	for (size_t i = 0; watch->cache_count && i < ARRAY_SIZE(cache_columns); i++)
+		ret[cache_columns[i]].flags |= COLUMN_SHOWN;
 }
 
 static int finish(struct watch *watch, int r)
@@ -565,9 +739,25 @@ static int watch_files(struct watch *watch, struct options *options)
 	interrupt_catch();
 	r = finish(watch, watch->table ? loop(watch) : -ENOMEM);
 	target_done(&watch->target);
+	watch_changes_free(&watch->changes);
 	watch_table_free(watch->table);
 	actors_free(&watch->actors);
 	return r;
+}
+
+static int watch_all(struct watch *watch, struct options *options)
+{
+	int r = find_caches(watch, options);
+
+	if (r < 0) {
+		say("%s", strerror(-r));
+		return CODE_SOME_FAILED;
+	}
+	if (watch->no_files && watch->cache_count == 0) {
+		say("--no-files: no PATH is the root of a mounted mmapfs");
+		return CODE_USAGE;
+	}
+	return watch_files(watch, options);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -580,7 +770,8 @@ static int run(const struct command *command, int argc, char **argv)
 	if (r == OPTIONS_GO_ON)
 		r = options_need_operands(command, &options);
 	if (r == OPTIONS_GO_ON)
-		r = watch_files(&watch, &options);
+		r = watch_all(&watch, &options);
+	free(watch.caches);
 	options_done(&options);
 	return r;
 }
@@ -592,7 +783,9 @@ const struct command cmd_watch = {
 	.about =
 		"Looks at the files every second and prints those whose resident, dirty or\n"
 		"evicted pages changed. With --events (root) also which process read pages in or\n"
-		"threw them out, and which, from the kernel's tracepoints.\n",
+		"threw them out, and which, from the kernel's tracepoints.\n"
+		"A PATH that is the root of a mounted mmapfs gets a line of its own in each round,\n"
+		"the whole cache, before those of its files that changed most.\n",
 	.example = "Example: who evicts my index?\n"
 		   "  mmapctl watch --events /srv/index\n",
 	.groups = GROUP_SELECT | GROUP_RANGE | GROUP_OUTPUT,

@@ -21,6 +21,7 @@ const struct command *const commands[] = {
 	&cmd_restore,
 	&cmd_diff,
 	&cmd_watch,
+	&cmd_metrics,
 	&cmd_probe,
 	NULL,
 };

@@ -11,6 +11,7 @@ extern const struct command cmd_evict;
 extern const struct command cmd_explain;
 extern const struct command cmd_lock;
 extern const struct command cmd_map;
+extern const struct command cmd_metrics;
 extern const struct command cmd_probe;
 extern const struct command cmd_ranges;
 extern const struct command cmd_restore;

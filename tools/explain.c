@@ -2,6 +2,7 @@
 /* explain.c - all that can be measured of one file, and what follows from it. */
 #include "explain.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,17 +40,38 @@ static int count_run(void *ctx, uint64_t offset, uint64_t length)
 	return 0;
 }
 
-int explain_look(struct target *target, struct explained *ret)
+/* NULL when they have been found. */
+static const char *find_folios(struct explained *file)
 {
-	static const struct mmapfs_range whole = { 0, 0 };
+	const struct mmapfs_residency *found = &file->seen.residency;
+	struct mmapfs_map *map;
 	int r;
 
-	*ret = (struct explained){ .target = target };
-	r = target_observe(target, whole, MMAPFS_OBSERVE_READY, &ret->seen);
+	file->folios = (struct mmapfs_folios)MMAPFS_INIT(struct mmapfs_folios);
+	if (!(found->valid & MMAPFS_RESIDENT))
+		return figure_reason(found, MMAPFS_RESIDENT);
+	/* Those of a file on a mount are the daemon's file's. */
+	if (file->target->on_mount)
+		return mmapfs_reason_name(MMAPFS_REASON_STACKED);
+	r = target_map(file->target, &map);
+	if (r == 0)
+		r = mmapfs_folios(map, file->range, &file->folios);
+	if (r == -EPERM)
+		return mmapfs_reason_name(MMAPFS_REASON_NO_PERMISSION);
+	return r < 0 ? "not-measured" : NULL;
+}
+
+int explain_look(struct target *target, struct mmapfs_range range, struct explained *ret)
+{
+	int r;
+
+	*ret = (struct explained){ .target = target, .range = range };
+	r = target_observe(target, range, MMAPFS_OBSERVE_READY, &ret->seen);
 	if (r < 0)
 		return r;
-	ret->runs_known = target_ranges(target, whole, MMAPFS_OBSERVE_READY, count_run,
+	ret->runs_known = target_ranges(target, range, MMAPFS_OBSERVE_READY, count_run,
 					&ret->runs) == 0;
+	ret->folios_unknown = find_folios(ret);
 	ret->mappers_known = mappers_find(target_fd(target), &ret->mappers) == 0;
 	ret->available = memory_available();
 	return 0;
@@ -72,16 +94,39 @@ uint64_t explain_locked(const struct explained *file)
 	return most;
 }
 
+bool explain_straddling(const struct explained *file, uint64_t *ret,
+			struct mmapfs_range *ret_whole)
+{
+	const struct mmapfs_folios *folios = &file->folios;
+
+	if (file->folios_unknown || !folios->complete)
+		return false;
+	*ret = folios->straddling * folios->page_size;
+	*ret_whole = (struct mmapfs_range){ folios->begin, folios->end - folios->begin };
+	return true;
+}
+
+static bool is_whole(struct mmapfs_range range)
+{
+	return range.offset == 0 && range.length == 0;
+}
+
 bool explain_evict(const struct explained *file, uint64_t *ret)
 {
 	const struct mmapfs_residency *found = &file->seen.residency;
 	uint64_t bytes = figure_pages(found, MMAPFS_RESIDENT) * found->page_size;
+	uint64_t stays = 0;
+	struct mmapfs_range whole;
 
 	if (!(found->valid & MMAPFS_RESIDENT))
 		return false;
+	(void)explain_straddling(file, &stays, &whole);
+	/* Of a range it is not known whether what is locked lies in it. */
+	if (is_whole(file->range))
+		stays = explain_locked(file);
 	if (found->reason == MMAPFS_REASON_MEMORY_FS)
-		bytes = 0; /* there the page cache is the storage */
-	*ret = bytes - u64_min(bytes, explain_locked(file));
+		stays = bytes; /* there the page cache is the storage */
+	*ret = bytes - u64_min(bytes, stays);
 	return true;
 }
 
@@ -127,15 +172,19 @@ __attribute__((format(printf, 3, 4))) static void line(struct screen *screen,
 static void say_file(const struct explained *file, struct screen *screen)
 {
 	const struct stat *st = &file->target->st;
-	char size[MMAPFS_WORD_MAX], disk[MMAPFS_WORD_MAX];
+	char size[MMAPFS_WORD_MAX], disk[MMAPFS_WORD_MAX], range[MMAPFS_WORD_MAX];
 
 	screen->result = screen->put(screen->ctx, "file", file->target->path);
+	if (!is_whole(file->range))
+		line(screen, "range", "%s; all but the size and who maps it is of this range",
+		     mmapfs_range_format(range, file->range));
 	line(screen, "filesystem", "%s, device %u:%u, inode %llu",
 	     target_fs_name(file->target), major(st->st_dev), minor(st->st_dev),
 	     (unsigned long long)st->st_ino);
-	line(screen, "size", "%s, %" PRIu64 " pages of %" PRIu64 "%s%s%s",
+	line(screen, "size", "%s, %" PRIu64 " pages of %" PRIu64 "%s%s%s%s",
 	     bytes_format(size, file->seen.residency.file_size), file->seen.residency.pages,
-	     file->seen.residency.page_size, S_ISREG(st->st_mode) ? "; " : "",
+	     file->seen.residency.page_size, is_whole(file->range) ? "" : " in the range",
+	     S_ISREG(st->st_mode) ? "; " : "",
 	     S_ISREG(st->st_mode) ? bytes_format(disk, (uint64_t)st->st_blocks * 512) : "",
 	     S_ISREG(st->st_mode) ? " on the disk" : "");
 	if (file->target->on_mount)
@@ -162,6 +211,31 @@ static void say_resident(const struct explained *file, struct screen *screen)
 		line(screen, "loading", "%s are in the page cache but not read",
 		     bytes_format(bytes,
 				  (found->occupied - found->resident) * found->page_size));
+}
+
+static void say_folios(const struct explained *file, struct screen *screen)
+{
+	const struct mmapfs_folios *folios = &file->folios;
+	char text[MMAPFS_FOLIO_ORDERS * 48] = "", bytes[MMAPFS_WORD_MAX];
+	size_t used = 0;
+
+	if (file->folios_unknown) {
+		line(screen, "folios", "? (%s)", file->folios_unknown);
+		return;
+	}
+	for (unsigned int i = MMAPFS_FOLIO_ORDERS; i-- > 0;)
+		if (folios->folios[i] > 0)
+			used += (size_t)snprintf(text + used, sizeof(text) - used,
+						 "%s%" PRIu64 " of %s", used ? ", " : "",
+						 folios->folios[i],
+						 bytes_format(bytes, folios->page_size << i));
+	line(screen, "folios", "%s", used ? text : "none");
+	if (folios->hidden > 0)
+		line(screen, "", "%s cannot be told of: being read or just gone",
+		     bytes_format(bytes, folios->hidden * folios->page_size));
+	if (!folios->complete)
+		line(screen, "", "only the first %s were looked at",
+		     bytes_format(bytes, folios->examined));
 }
 
 static void say_figure(const struct explained *file, struct screen *screen,
@@ -205,6 +279,18 @@ static void say_mappers(const struct explained *file, struct screen *screen)
 		     mappers->unreadable, mappers->looked_at);
 }
 
+/* A folio is evicted as a whole or not at all. */
+static void say_straddling(const struct explained *file, struct screen *screen)
+{
+	char bytes[MMAPFS_WORD_MAX], range[MMAPFS_WORD_MAX];
+	struct mmapfs_range whole;
+	uint64_t stays;
+
+	if (explain_straddling(file, &stays, &whole) && stays > 0)
+		line(screen, "", "%s stay, in folios that reach out of the range: evict %s",
+		     bytes_format(bytes, stays), mmapfs_range_format(range, whole));
+}
+
 static void say_prospects(const struct explained *file, struct screen *screen)
 {
 	char bytes[MMAPFS_WORD_MAX], memory[MMAPFS_WORD_MAX];
@@ -220,6 +306,7 @@ static void say_prospects(const struct explained *file, struct screen *screen)
 			     ? "; what is dirty only with --sync"
 			     : "",
 		     file->mappers.count ? "; what is mapped stays" : "");
+	say_straddling(file, screen);
 	if (!explain_warm(file, &most))
 		line(screen, "warm", "would read what is missing; how much is not known");
 	else
@@ -234,6 +321,7 @@ int explain_lines(const struct explained *file,
 
 	say_file(file, &screen);
 	say_resident(file, &screen);
+	say_folios(file, &screen);
 	say_figure(file, &screen, "dirty", MMAPFS_DIRTY, ", to be written to the disk");
 	say_figure(file, &screen, "writeback", MMAPFS_WRITEBACK, ", being written");
 	say_figure(file, &screen, "pushed out", MMAPFS_EVICTED,

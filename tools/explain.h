@@ -11,16 +11,19 @@
 
 struct explained {
 	struct target *target;
+	struct mmapfs_range range; /* all figures below are of it */
 	struct observation seen; /* with readiness */
 	uint64_t runs;		 /* of resident pages */
 	bool runs_known;
-	struct mappers mappers;
+	struct mmapfs_folios folios;
+	const char *folios_unknown; /* why they are; NULL: they are known */
+	struct mappers mappers; /* of the whole file */
 	bool mappers_known;
 	uint64_t available; /* MemAvailable, bytes; 0: unknown */
 };
 
 /* Errors: as target_observe(). Give it to explain_done(). */
-int explain_look(struct target *target, struct explained *ret);
+int explain_look(struct target *target, struct mmapfs_range range, struct explained *ret);
 void explain_done(struct explained *file);
 
 /* Bytes that processes (those that could be looked at) or the mount keep locked. */
@@ -28,6 +31,12 @@ uint64_t explain_locked(const struct explained *file);
 
 /* Bytes that an evict would free at most; false when that is not known. */
 bool explain_evict(const struct explained *file, uint64_t *ret);
+
+/* Bytes of the range that an evict of it would leave for being part of a folio that reaches
+ * out of it, and, where there are such, the range that would have to be evicted to take those
+ * folios too. False when that is not known. */
+bool explain_straddling(const struct explained *file, uint64_t *ret,
+			struct mmapfs_range *ret_whole);
 
 /* Bytes that a warm would read at most: it reads no holes. False when not known. */
 bool explain_warm(const struct explained *file, uint64_t *ret);

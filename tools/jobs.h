@@ -48,7 +48,9 @@ struct jobs_ops {
 	int (*deliver)(void *ctx, struct target *target, struct mmapfs_range range,
 		       int error, void *result);
 	bool keep_open;
-	bool quick; /* work() takes microseconds: hand files out in batches */
+	/* work() takes microseconds: hand files out in batches. Unless keep_open is set it may
+	 * run in a thread whose descriptors are its own, not those of /proc/self/fd. */
+	bool quick;
 };
 
 /*

@@ -175,7 +175,7 @@ static struct part *part_new(void)
 /* A target of our own on the file that @from has open. */
 static int part_of(const struct target *from, struct part **ret)
 {
-	struct found found = { .st = from->st, .stx = from->stx };
+	struct found found = { .st = from->st };
 	struct part *part = part_new();
 	int r = -ENOMEM;
 

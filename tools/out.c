@@ -138,6 +138,11 @@ static void choose_wanted(struct out *out)
 	}
 	if (out->sort_by != SIZE_MAX)
 		out->wanted[out->sort_by] = true;
+	for (size_t i = 0; i < out->column_count; i++) {
+		if (out->wanted[i])
+			out->added[out->added_count++] = i;
+		out->has_json |= out->columns[i].type == CELL_JSON;
+	}
 }
 
 /* ---- begin ---- */
@@ -159,6 +164,7 @@ static struct out *out_free(struct out *out)
 	json_decref(out->members);
 	free(out->shown);
 	free(out->wanted);
+	free(out->added);
 	free(out->sums);
 	free(out);
 	return NULL;
@@ -175,9 +181,12 @@ static int make_arrays(struct out *out)
 		out->column_count++;
 	out->shown = calloc(out->column_count, sizeof(*out->shown));
 	out->wanted = calloc(out->column_count, sizeof(*out->wanted));
+	out->added = calloc(out->column_count, sizeof(*out->added));
 	out->sums = calloc(out->column_count, sizeof(*out->sums));
 	out->members = json_object();
-	return out->shown && out->wanted && out->sums && out->members ? 0 : -ENOMEM;
+	return out->shown && out->wanted && out->added && out->sums && out->members
+		       ? 0
+		       : -ENOMEM;
 }
 
 int out_begin(const struct out_options *options, const struct out_column *columns,
@@ -213,11 +222,10 @@ int out_begin(const struct out_options *options, const struct out_column *column
 
 static void add_up(struct out *out, const struct cell *cells)
 {
-	for (size_t i = 0; i < out->column_count; i++) {
+	for (size_t at = 0; at < out->added_count; at++) {
+		size_t i = out->added[at];
 		struct sum *sum = &out->sums[i];
 
-		if (!out->wanted[i])
-			continue;
 		if (cells[i].state == CELL_UNKNOWN)
 			sum->unknown++;
 		if (cells[i].state != CELL_KNOWN || !(out->columns[i].flags & COLUMN_SUM))
@@ -229,7 +237,7 @@ static void add_up(struct out *out, const struct cell *cells)
 
 static void drop_json(const struct out *out, const struct cell *cells)
 {
-	for (size_t i = 0; i < out->column_count; i++)
+	for (size_t i = 0; out->has_json && i < out->column_count; i++)
 		json_decref(cells[i].json);
 }
 

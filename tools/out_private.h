@@ -41,6 +41,9 @@ struct out {
 	size_t *shown; /* indexes of what is printed, in that order */
 	size_t shown_count;
 	bool *wanted; /* by index: shown, summed or sorted by */
+	size_t *added; /* indexes of what is wanted */
+	size_t added_count;
+	bool has_json; /* there are columns of nested JSON */
 	const char *schema;
 	FILE *file;
 	const struct renderer *renderer;

@@ -89,6 +89,11 @@ enum select_verdict {
 int select_open(const struct select_options *options, const struct candidate *candidate,
 		struct found *ret);
 
+/* The same where the calling thread has a descriptor table of its own, in which the
+ * directory is @dirfd. */
+int select_open_at(const struct select_options *options, const struct candidate *candidate,
+		   int dirfd, struct found *ret);
+
 /* Path of @candidate as to be shown, in @buf, grown as needed. 0 or -ENOMEM. */
 int candidate_path(const struct candidate *candidate, char **buf, size_t *capacity);
 

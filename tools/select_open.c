@@ -100,10 +100,9 @@ static bool size_fits(const struct select_options *options, const struct stat *s
 	return !S_ISREG(st->st_mode) || (size >= options->min_size && size <= options->max_size);
 }
 
-int select_open(const struct select_options *options, const struct candidate *candidate,
-		struct found *ret)
+int select_open_at(const struct select_options *options, const struct candidate *candidate,
+		   int dirfd, struct found *ret)
 {
-	int dirfd = candidate->dir ? candidate->dir->fd : AT_FDCWD;
 	const char *name = candidate->open_path ? candidate->open_path : candidate->name;
 	int r;
 
@@ -119,6 +118,14 @@ int select_open(const struct select_options *options, const struct candidate *ca
 		return VERDICT_FOUND;
 	(void)close(ret->fd);
 	return VERDICT_FILTERED;
+}
+
+int select_open(const struct select_options *options, const struct candidate *candidate,
+		struct found *ret)
+{
+	int dirfd = candidate->dir ? candidate->dir->fd : AT_FDCWD;
+
+	return select_open_at(options, candidate, dirfd, ret);
 }
 
 /* ---- directories and candidates ---- */

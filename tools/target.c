@@ -117,8 +117,7 @@ int target_set(struct target *target, const struct found *found)
 
 	target->fd = found->fd;
 	target->st = found->st;
-	target->stx = found->stx;
-	target->stx_fresh = true;
+	target->fresh = NULL;
 	r = learn_filesystem(found->fd, found->st.st_dev);
 	if (r < 0) {
 		target_close(target);
@@ -209,7 +208,7 @@ int target_map(struct target *target, struct mmapfs_map **ret)
 int target_observe(struct target *target, struct mmapfs_range range, uint32_t flags,
 		   struct observation *ret)
 {
-	const struct statx *known = target->stx_fresh ? &target->stx : NULL;
+	const struct statx *known = target->fresh;
 	struct mmapfs_residency *residency = &ret->residency;
 
 	if (target->on_mount)
@@ -218,7 +217,7 @@ int target_observe(struct target *target, struct mmapfs_range range, uint32_t fl
 	ret->locked_known = false;
 	ret->advice[0] = ret->data_path[0] = 0;
 	residency->size = sizeof(*residency);
-	target->stx_fresh = false;
+	target->fresh = NULL;
 	if (target->map)
 		return mmapfs_residency(target->map, range, flags, residency);
 	return mmapfs_residency_fd(target->fd, known, range, flags, residency);

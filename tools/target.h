@@ -24,8 +24,8 @@ struct target {
 
 	/* private */
 	int fd;		  /* -1: closed, or the map's */
-	struct statx stx; /* what `st` was made of */
-	bool stx_fresh;	  /* it is still what the kernel would say */
+	/* What statx(2) has just said, where somebody has it and it still holds; else NULL. */
+	const struct statx *fresh;
 	bool writable;	  /* fd is */
 	uint32_t fs_magic;
 	struct mmapfs_map *map; /* NULL until needed, always on a mount */

@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -68,6 +70,28 @@ static int find_mount(uint64_t id, struct mount *ret)
 	return r;
 }
 
+/*
+ * In a chroot, mountinfo has not the mount that the root directory is on. There st_dev must
+ * do: it is the filesystem's own device but where subvolumes or layers have one each.
+ */
+static int mount_by_stat(int fd, const struct statx *stx, struct mount *ret)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return -errno;
+	switch ((uint32_t)fs.f_type) {
+	case BTRFS_SUPER_MAGIC:
+	case FUSE_SUPER_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+		return -EOPNOTSUPP;
+	}
+	*ret = (struct mount){ .id = stx->stx_mnt_id,
+			       .dev_major = stx->stx_dev_major,
+			       .dev_minor = stx->stx_dev_minor };
+	return 0;
+}
+
 static int mount_of(int fd, struct mount *ret)
 {
 	static _Thread_local struct mount last; /* files of one tree come together */
@@ -78,6 +102,8 @@ static int mount_of(int fd, struct mount *ret)
 		return -errno;
 	if (last.id == 0 || last.id != stx.stx_mnt_id)
 		r = find_mount(stx.stx_mnt_id, &last);
+	if (r == -ENODEV)
+		r = mount_by_stat(fd, &stx, &last);
 	if (r < 0)
 		last.id = 0;
 	*ret = last;

@@ -6,7 +6,8 @@ Usage: bench-residency.py [--dir DIRECTORY] [--files 50000] [--runs 5]
 
 Each command runs --runs times, all in turn, so that what else the machine does hits all
 alike. Reports wall time and the largest resident set; it passes or fails nothing. The
-figure "of_vmtouch" is the share of vmtouch's time in the same case."""
+figure "of_vmtouch" is the share of vmtouch's time in the same case. "floor" is the kernel's
+part of counting a tree, by floor.c, where there is a C compiler."""
 
 import argparse
 import json
@@ -65,6 +66,15 @@ def small_files(base, count):
     return tree
 
 
+def floor(base):
+    """The program of that name; a path that leads nowhere when it cannot be built."""
+    program = base / "floor"
+    if shutil.which("cc"):
+        source = pathlib.Path(__file__).with_name("floor.c")
+        subprocess.run(["cc", "-O2", "-pthread", "-o", program, source], check=True)
+    return str(program)
+
+
 def large_file(base, size):
     """Written in pieces of 8 MiB, which xfs and ext4 keep in large folios."""
     path = base / "large"
@@ -106,10 +116,13 @@ def main():
     base = pathlib.Path(tempfile.mkdtemp(prefix="mmapfs-bench-", dir=options.dir))
     try:
         tree = str(small_files(base, options.files))
+        least = floor(base)
         compare(f"{options.files} small files, totals", {
             "vmtouch": ["vmtouch", tree],
             "mmapctl": [MMAPCTL, "stat", "-s", tree],
             "mmapctl -j2": [MMAPCTL, "stat", "-s", "-j2", tree],
+            "floor": [least, "1", tree],
+            "floor -j2": [least, "2", tree],
         }, options.runs)
         compare(f"{options.files} small files, a row each", {
             "vmtouch": ["vmtouch", tree],

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import mmapctl as tool
 import mmapfs
 from mmapfs import MIB, NOBODY, PAGE
@@ -131,6 +133,46 @@ def test_explain_names_who_maps_and_locks(source):
     assert found["warm"]["at_most_bytes"] == 0
     assert f"{child.pid} python3" in screen
     assert len(screen.splitlines()) <= 24
+
+
+def test_explain_tells_the_folios(source):
+    path = mmapfs.fill(source / "f", 8 * MIB)
+    with mmapfs.hold(path):
+        found = tool.report("explain", path)["files"][0]
+        screen = tool.run("explain", path).stdout
+    sizes = [one["bytes"] for one in found["folios"]]
+    assert sizes == sorted(set(sizes), reverse=True)
+    assert all(size % PAGE == 0 and size & (size - 1) == 0 for size in sizes)
+    assert sum(one["resident"] for one in found["folios"]) == found["resident"] == 8 * MIB // PAGE
+    assert all(one["folios"] * one["bytes"] == one["resident"] * PAGE
+               for one in found["folios"])
+    assert found["folios_examined_bytes"] == 8 * MIB
+    assert found["evict"]["straddling_bytes"] == 0 and found["evict"]["whole_folios"] is None
+    assert f"{found['folios'][0]['folios']} of " in screen
+
+
+def test_what_explain_says_of_a_range_is_what_evict_does(source):
+    path = mmapfs.fill(source / "f", 8 * MIB)
+    found = tool.report("explain", "--range", "5M+8K", path)["files"][0]
+    evict = found["evict"]
+    if evict["straddling_bytes"] != 2 * PAGE:
+        pytest.skip("this filesystem makes no large folios")
+    assert found["range"] == "5M+8K" and found["resident"] == 2
+    assert evict["at_most_bytes"] == 0
+    action = tool.action("evict", "--range", "5M+8K", path, code=4)
+    assert [(why["reason"], why["pages"]) for why in action["why"]] == [("straddling", 2)]
+    assert tool.action("evict", "--range", evict["whole_folios"], path)["after"] == 0
+
+
+def test_folios_need_root_and_the_file_itself(source, mounted):
+    path = mmapfs.fill(source / "f", PAGE)
+    os.chmod(path, 0o666)
+    for where, options, reason in ((path, {"preexec_fn": as_nobody}, "no-permission"),
+                                   (mounted / "f", {}, "stacked")):
+        with mmapfs.hold(path):
+            found = tool.report("explain", where, **options)["files"][0]
+        assert found["folios"] is None and found["unknown"]["folios"] == reason
+        assert found["evict"]["straddling_bytes"] is None
 
 
 def test_explain_says_how_many_it_could_not_look_at(source):

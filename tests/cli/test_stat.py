@@ -5,13 +5,12 @@ import json
 import os
 import pathlib
 import subprocess
-import time
 
 import pytest
 
 import mmapctl as tool
 import mmapfs
-from mmapfs import GIB, KIB, MIB, NOBODY, PAGE, TIB
+from mmapfs import GIB, MIB, NOBODY, PAGE, TIB
 
 
 def only(*arguments, **more):
@@ -251,19 +250,9 @@ def test_names_that_are_no_text(source):
     assert base64.b64decode(errors[0]["path_b64"]) == name + b"none"
 
 
-def max_rss_and_time(*arguments):
-    """By GNU time: what wait4 says of our own child has this process's memory in it."""
-    begin = time.monotonic()
-    done = subprocess.run(["/usr/bin/time", "-f", "%M", str(tool.MMAPCTL),
-                           *map(str, arguments)], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, text=True, check=True)
-    return int(done.stderr.split()[-1]) * KIB, time.monotonic() - begin
-
-
 @pytest.fixture
 def lean():
-    """Sanitizers need more memory than what is allowed to the program."""
-    if max_rss_and_time("--version")[0] > 8 * MIB:
+    if not tool.is_lean():
         pytest.skip("built with a sanitizer")
 
 
@@ -275,7 +264,7 @@ def test_a_sparse_tebibyte_needs_little(source, lean):
             file.seek(i * (TIB // 150) // PAGE * PAGE)
             file.write(b"x" * PAGE)
     for verb in ("stat", "ranges", "map"):
-        rss, seconds = max_rss_and_time(verb, "--json", path)
+        rss, seconds = tool.max_rss_and_time(verb, "--json", path)
         assert rss < 16 * MIB
         assert seconds < 5  # others need 12
 
@@ -284,7 +273,7 @@ def test_very_many_files_need_little_memory(source, lean):
     for i in range(5000):
         (source / f"{i:0100}").touch()
     for arguments in (["--json"], ["--jsonl"], [], ["--raw"], ["--sort", "size", "--top", "9"]):
-        rss, _ = max_rss_and_time("stat", *arguments, source)
+        rss, _ = tool.max_rss_and_time("stat", *arguments, source)
         assert rss < 16 * MIB
 
 
@@ -382,7 +371,7 @@ def test_a_full_disk_is_no_success(source):
 
 
 VERBS = ["stat", "ranges", "map", "explain", "warm", "evict", "lock", "sync", "advise",
-         "snapshot", "restore", "diff", "watch", "probe"]
+         "snapshot", "restore", "diff", "watch", "metrics", "probe"]
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])

@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -79,7 +81,8 @@ def test_only_changes_are_printed(place):
             row = watch.row(event="changed", resident=0)
             assert row["resident_change"] < 0
             assert watch.finish() == 130
-    assert {os.path.basename(row["path"]) for row in watch.rows if "path" in row} == {"f"}
+    assert {os.path.basename(row["path"]) for row in watch.rows
+            if "path" in row and row["event"] != "cache"} == {"f"}
     assert watch.rows[-1]["interrupted"] is True
 
 
@@ -112,6 +115,18 @@ def test_new_replaced_and_gone_files_are_seen(place):
         os.unlink(shown / "f")
         watch.row(event="gone", path=str(shown / "f"))
         assert watch.finish() == 130
+
+
+def test_signals_reach_it_also_when_the_tests_run_in_the_background():
+    """A shell starts background jobs with SIGINT ignored, nohup does so with SIGHUP."""
+    def ignore():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+    show = "import mmapfs, subprocess; subprocess.run(['cat', '/proc/self/status'])"
+    done = subprocess.run([sys.executable, "-c", show], cwd=mmapfs.TOP / "tests/lib",
+                          preexec_fn=ignore, check=True, capture_output=True, text=True)
+    ignored = int(re.search(r"^SigIgn:\s*(\w+)$", done.stdout, re.MULTILINE)[1], 16)
+    assert not ignored & (1 << signal.SIGINT - 1 | 1 << signal.SIGHUP - 1)
 
 
 def test_files_from_standard_input_are_looked_at_again(source):
@@ -251,6 +266,52 @@ def test_a_new_file_is_traced_too(source, tracing):
             for row in watch.rows if row.get("path") == str(source / "g")),
             what="events of the new file")
         watch.finish()
+
+
+@pytest.fixture
+def jail(base):
+    """A root directory for chroot(2) that is no mountpoint, where mmapctl runs."""
+    root = base / "root"
+    for name in ("usr", "proc", "build"):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib32", "lib64"):
+        if os.path.islink(f"/{name}"):
+            (root / name).symlink_to(f"usr/{name}")
+    for what, point in (("/usr", "usr"), (mmapfs.BUILD, "build")):
+        subprocess.run(["mount", "--bind", what, root / point], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
+    return root
+
+
+def test_events_are_seen_in_a_chroot_too(jail, tracing):
+    """Whose mountinfo does not have the mount that its root directory is on."""
+    mmapfs.fill(jail / "f", MIB)
+    process = subprocess.Popen(
+        ["chroot", jail, "/build/tools/mmapctl", "watch", "--events", "--jsonl",
+         "--interval", "0.1", "/f"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True)
+    watch = Watch(process)
+    try:
+        traced(watch, tracing)
+        mmapfs.evict_by_hand(jail / "f")
+        assert watch.row(event="removed")["path"] == "/f"
+        assert watch.finish() == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_files_without_events_are_told(base, tracing):
+    for name in ("lower", "upper", "work", "merged"):
+        (base / name).mkdir()
+    mmapfs.fill(base / "lower" / "f", MIB)
+    mmapfs.fill(base / "plain", MIB)
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
+                    f"lowerdir={base}/lower,upperdir={base}/upper,workdir={base}/work",
+                    base / "merged"], check=True)
+    arguments = ["watch", "--events", "--count", "2", "--interval", "0.05", base / "plain"]
+    assert tool.run(*arguments).stderr == ""
+    assert tool.run(*arguments, base / "merged").stderr.count("no events for 1 of") == 1
 
 
 def test_an_instance_of_a_killed_watch_is_removed_by_the_next(source, tracing):
