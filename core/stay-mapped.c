@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,7 @@ static int for_each_vma(struct search *search, const char *pid, vma_fn fn)
 {
 	_cleanup_(cleanup_fclosep) FILE *f = NULL;
 	_cleanup_free_ char *line = NULL;
-	char path[64];
+	char path[NAME_MAX + sizeof("/proc//maps")]; /* @pid may be any name, for all gcc knows */
 	size_t size = 0;
 	struct vma vma;
 	int r;

@@ -31,7 +31,7 @@ static char answer[70000];
 
 static const char *full(const char *name)
 {
-	static char buf[NAME_MAX_LENGTH];
+	static char buf[2 * NAME_MAX_LENGTH];
 
 	(void)snprintf(buf, sizeof(buf), "user.mmapfs%s%s",
 		       *name == '.' || !*name ? "" : ".", name);

@@ -137,7 +137,7 @@ static void the_root_is_a_directory_of_the_table_s_owner(void **state)
 	struct stat st;
 
 	(void)state;
-	open_table("");
+	open_table("a big 0 1 read\n");
 	inode = inode_root(fs.inodes);
 	assert_true(inode->is_root);
 	assert_int_equal(inode->type, S_IFDIR);
