@@ -79,10 +79,10 @@ const struct command cmd_metrics = {
 	.name = "metrics",
 	.summary = "print the counters of a mount, for Prometheus",
 	.synopsis = "[OPTION]... MOUNT",
-	.about = "Opens, requests, errors, pages warmed, evicted and locked, limits, queues, and how\n"
-		 "long requests take, since the mount was made, in the Prometheus text format.\n"
-		 "MOUNT is the root of a mounted mmapfs or any path below it; the root is added to\n"
-		 "each line as the label mountpoint.\n",
+	.about = "Opens, requests, errors, pages warmed, evicted and locked, limits, queues, and\n"
+		 "how long requests take, since the mount was made, in the Prometheus text\n"
+		 "format. MOUNT is the root of a mounted mmapfs or any path below it; the root is\n"
+		 "added to each line as the label mountpoint.\n",
 	.example = "Example: mmapctl metrics /mnt/data | grep errors_total\n",
 	.run = run,
 };

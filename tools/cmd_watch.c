@@ -784,8 +784,8 @@ const struct command cmd_watch = {
 		"Looks at the files every second and prints those whose resident, dirty or\n"
 		"evicted pages changed. With --events (root) also which process read pages in or\n"
 		"threw them out, and which, from the kernel's tracepoints.\n"
-		"A PATH that is the root of a mounted mmapfs gets a line of its own in each round,\n"
-		"the whole cache, before those of its files that changed most.\n",
+		"A PATH that is the root of a mounted mmapfs gets a line of its own in each\n"
+		"round, the whole cache, before those of its files that changed most.\n",
 	.example = "Example: who evicts my index?\n"
 		   "  mmapctl watch --events /srv/index\n",
 	.groups = GROUP_SELECT | GROUP_RANGE | GROUP_OUTPUT,

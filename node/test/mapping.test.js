@@ -68,6 +68,47 @@ test('openAsync and fromFd show the same', async () => {
   b.close()
 })
 
+// What the kernel says of this process's mapping of `name`.
+function vmFlags (name) {
+  const lines = fs.readFileSync('/proc/self/smaps', 'utf8').split('\n')
+  const at = lines.findIndex((line) => line.endsWith(name))
+  return lines.slice(at).find((line) => line.startsWith('VmFlags:')).split(' ').slice(1)
+}
+
+test('open does what the options say before it returns, by each way', async () => {
+  const huge = fs.existsSync('/sys/kernel/mm/transparent_hugepage')
+  for (const how of ['open', 'openAsync', 'fromFd']) {
+    const name = file(pattern(4 * PAGE))
+    const fd = fs.openSync(name)
+    const mapping = await mmapfs[how](how === 'fromFd' ? fd : name,
+      { advice: 'random', populate: true, lock: true, hugePages: huge })
+    fs.closeSync(fd)
+    assert.deepEqual(mapping.lockedRanges(), [{ offset: 0, length: 4 * PAGE }], how)
+    assert.equal(mapping.residency().resident, 4)
+    const flags = vmFlags(name)
+    assert.ok(flags.includes('rr') && flags.includes('lo'), `${how}: ${flags}`)
+    assert.equal(flags.includes('hg'), huge)
+    mapping.close()
+  }
+  for (const [options, expected] of [[{ advice: 'quickly' }, 'ERR_INVALID_ARG_VALUE'],
+    [{ lock: 1 }, 'ERR_INVALID_ARG_TYPE'], [{ hugePages: 'yes' }, 'ERR_INVALID_ARG_TYPE'],
+    [{ advice: 'remove' }, 'EPERM']]) {
+    assert.throws(() => mmapfs.open(file(pattern(10)), options), code(expected))
+  }
+})
+
+test('features and constants are there and cannot be changed', () => {
+  const { features, constants } = mmapfs
+  assert.equal(typeof features.cachestat, 'boolean')
+  assert.equal(features.externalBuffers, true)
+  assert.equal(typeof features.sharedArrayBuffer, 'boolean')
+  assert.equal(features.maxLength, require('node:buffer').constants.MAX_LENGTH)
+  assert.deepEqual([constants.PROT_READ, constants.MAP_SHARED, constants.MS_SYNC,
+    constants.MADV_COLLAPSE, constants.MCL_ONFAULT], [1, 1, 4, 25, 4])
+  assert.throws(() => { constants.PROT_READ = 9 }, TypeError)
+  assert.throws(() => { features.cachestat = 9 }, TypeError)
+})
+
 test('an empty file is an empty mapping on which everything works', async () => {
   const mapping = mmapfs.open(file())
   assert.equal(mapping.length, 0)
@@ -345,8 +386,12 @@ test('flush and flushAsync take ranges', async () => {
   const name = file(pattern(4 * PAGE))
   const mapping = mmapfs.open(name, { access: 'write' })
   mapping.buffer.fill(1)
+  // Left out where the kernel cannot say, never 0. How many it still is, the kernel decides.
+  assert.equal(typeof mapping.residency().dirty, mmapfs.features.cachestat ? 'number' : 'undefined')
   mapping.flush({ offset: 5, length: 10 })
+  mapping.flush({ offset: 4 * PAGE })
   mapping.flush()
+  if (mmapfs.features.cachestat) assert.equal(mapping.residency().dirty, 0)
   await mapping.flushAsync({ offset: PAGE })
   assert.equal(mapping.residency().writeback, 0)
   assert.throws(() => mapping.flush({ length: 4 * PAGE + 1 }), code('ERR_OUT_OF_RANGE'))
