@@ -558,6 +558,7 @@ def test_a_policy_can_be_reloaded_under_load(start, source, rules, data_path):
 # ---- much at once ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ten_thousand_new_files_are_all_treated(start, source):
     mounted = start("lock=*.x,warm=*.y")
     for index in range(5000):
@@ -576,6 +577,7 @@ def test_ten_thousand_new_files_are_all_treated(start, source):
     wait_until(lambda: policy(mounted.point)["locked_files"] == 0, what="the release")
 
 
+@pytest.mark.slow
 def test_ten_thousand_files_made_behind_the_mount_are_all_found(start, source):
     mounted = start("lock=*.x,policy_rescan=1")
     for index in range(10000):
