@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -281,6 +282,14 @@ static bool has_work(struct session *session)
 	       atomic_load(&session->invalidating) > 0;
 }
 
+/* Unmounted, or aborted. What is on the mountpoint then is not ours. */
+static bool connection_ended(struct session *session)
+{
+	struct pollfd device = { .fd = session->fuse ? fuse_session_fd(session->fuse) : -1 };
+
+	return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
+}
+
 /*
  * A job may be waiting in the kernel for a page that only this daemon could deliver, and
  * nobody serves requests any more: end the connection, so that such a wait ends too. Should
@@ -291,7 +300,7 @@ static void stop_workers(struct session *session)
 	struct fs *fs = &session->fs;
 
 	atomic_store(&fs->stopping, true);
-	if (has_work(session) && creds_privileged())
+	if (has_work(session) && creds_privileged() && !connection_ended(session))
 		(void)umount2(session->mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
 	(void)signal(SIGALRM, too_late);
 	(void)alarm(SHUTDOWN_SECONDS);

@@ -274,6 +274,23 @@ def test_unmounting_while_closes_are_queued_ends_well(source, mount):
         assert mounted.process.wait(mmapfs.DEADLINE) == 0
 
 
+def test_what_was_mounted_there_since_is_left_alone(source, mount):
+    """A daemon with work left comes to its end after its mountpoint went to another."""
+    mmapfs.fill(source / "f", 256 * mmapfs.MIB)
+    mmapfs.evict_by_hand(source / "f")
+    mounted = mount(source)
+    mmapfs.setattr(mounted / "f", "warm")
+    mounted.process.send_signal(signal.SIGSTOP)
+    try:
+        mmapfs.check(mmapfs.libc.umount2(os.fsencode(mounted.point), 0))
+        subprocess.run(["mount", "-t", "tmpfs", "other", mounted.point], check=True)
+    finally:
+        mounted.process.send_signal(signal.SIGCONT)
+    assert mounted.process.wait(mmapfs.DEADLINE) == 0
+    assert mmapfs.mount_type(mounted.point) == "tmpfs"
+    subprocess.run(["umount", mounted.point], check=True)
+
+
 def test_unmounting_during_a_warm_ends_it(source, mount):
     mmapfs.fill(source / "f", 256 * mmapfs.MIB)
     mmapfs.evict_by_hand(source / "f")
