@@ -245,7 +245,7 @@ static const struct row rows[] = {
 	{ "snapshot_rate", "SIZE", set_snapshot_rate,
 	  "bytes a second to restore at most, 0: any; default 256M" },
 	{ "budget", "SIZE", set_budget,
-	  "bytes that files may take of RAM, or N%; default off" },
+	  "RAM that files may take, from 16M on, or N%; default off" },
 	{ "attr_timeout", "SECONDS", set_attr_timeout,
 	  "how long the kernel may keep attributes; default 1" },
 	{ "entry_timeout", "SECONDS", set_entry_timeout,
@@ -285,6 +285,15 @@ static bool complain(struct parse *parse, const char *what, const char *arg)
 	return false;
 }
 
+static bool complain_of_value(struct parse *parse, const struct row *row, const char *arg)
+{
+	if (!parse->failed)
+		(void)fprintf(stderr, "mmapfs: bad value in option '%s' (%s); see mmapfs --help\n",
+			      arg, row->help);
+	parse->failed = true;
+	return false;
+}
+
 static bool take_operand(struct parse *parse, const char *arg)
 {
 	char **place = !parse->options->source	   ? &parse->options->source
@@ -302,7 +311,7 @@ static bool take_row(struct parse *parse, const struct row *row, const char *arg
 	const char *value = row->value ? strchr(arg, '=') + 1 : NULL;
 
 	if (row->set(parse->options, value) < 0)
-		return complain(parse, "bad value in option", arg);
+		return complain_of_value(parse, row, arg);
 	return true;
 }
 
