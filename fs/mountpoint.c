@@ -13,10 +13,12 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "inode.h"
 #include "log.h"
 #include <syslog.h>
 
@@ -147,6 +149,22 @@ int mountpoint_without_atime(int source_fd)
 	    mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
 		return -errno;
 	return steal_fd(&fd);
+}
+
+int mountpoint_open(const char *path, dev_t *ret_device)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct statx st;
+
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) < 0)
+		return -errno;
+	*ret_device = makedev(st.stx_dev_major, st.stx_dev_minor);
+	return steal_fd(&fd);
+}
+
+int mountpoint_detach(int mount_fd)
+{
+	return umount2(fd_name(mount_fd).text, MNT_FORCE | MNT_DETACH) < 0 ? -errno : 0;
 }
 
 int mountpoint_prepare(const char *source, const char *mountpoint, char **ret_source,

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -179,6 +178,9 @@ static int mount_session(struct session *session, const char *source)
 	}
 	if (fuse_session_mount(session->fuse, session->mountpoint) < 0)
 		return -EIO;
+	r = mountpoint_open(session->mountpoint, &session->device);
+	if (r >= 0)
+		close(r);
 	return passthrough_attach(&session->passthrough);
 }
 
@@ -285,9 +287,53 @@ static bool has_work(struct session *session)
 /* Unmounted, or aborted. What is on the mountpoint then is not ours. */
 static bool connection_ended(struct session *session)
 {
-	struct pollfd device = { .fd = session->fuse ? fuse_session_fd(session->fuse) : -1 };
+	struct pollfd device = { .fd = fuse_session_fd(session->fuse) };
 
 	return poll(&device, 1, 0) == 1 && (device.revents & POLLERR);
+}
+
+/* Or an error. Nobody else has the device while the connection stands. */
+static int open_own_mount(struct session *session)
+{
+	dev_t device;
+	int fd = mountpoint_open(session->mountpoint, &device);
+
+	if (fd >= 0 && device != session->device) {
+		close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+/* To the kernel this is the end of the connection, to libfuse it was unmounted already: it
+ * would go by the path. */
+static void close_device(struct session *session)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	close(ends[0]); /* and so POLLERR at the other */
+	(void)dup3(ends[1], fuse_session_fd(session->fuse), O_CLOEXEC);
+	close(ends[1]);
+}
+
+/*
+ * End the connection, and detach the mount where it still is on its mountpoint: after a
+ * lazy unmount with files open it is not, and what is there since is not to be touched. An
+ * ordinary user's own mount is left to libfuse, which asks fusermount3.
+ */
+static void unmount(struct session *session)
+{
+	_cleanup_close_ int mount_fd = -1;
+
+	if (!session->fuse || !session->device || connection_ended(session))
+		return;
+	mount_fd = open_own_mount(session);
+	if (mount_fd < 0)
+		close_device(session);
+	else if (creds_privileged())
+		(void)mountpoint_detach(mount_fd);
 }
 
 /*
@@ -300,8 +346,8 @@ static void stop_workers(struct session *session)
 	struct fs *fs = &session->fs;
 
 	atomic_store(&fs->stopping, true);
-	if (has_work(session) && creds_privileged() && !connection_ended(session))
-		(void)umount2(session->mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+	if (has_work(session))
+		unmount(session);
 	(void)signal(SIGALRM, too_late);
 	(void)alarm(SHUTDOWN_SECONDS);
 	cache_stop(fs);
@@ -328,6 +374,7 @@ static int run(struct session *session, const char *source, int root_fd)
 		r = serve(session);
 	signals_end(&session->signals);
 	stop_workers(session);
+	unmount(session);
 	if (session->fuse) {
 		fuse_session_unmount(session->fuse);
 		/* Where the loop ended before INIT came, it is only now that its request ends. */

@@ -15,6 +15,7 @@ struct session {
 	struct fuse_session *fuse;
 	const struct options *options;
 	const char *mountpoint; /* absolute */
+	dev_t device; /* of the mount; 0: not known */
 	struct signals signals;
 	pthread_t announcer;
 	bool announcing;

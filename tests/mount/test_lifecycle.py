@@ -291,6 +291,36 @@ def test_what_was_mounted_there_since_is_left_alone(source, mount):
     subprocess.run(["umount", mounted.point], check=True)
 
 
+def test_a_signal_after_a_lazy_unmount_leaves_others_alone(source, mount):
+    """With a file open the connection outlives the mount, which is not on its path any more."""
+    mmapfs.fill(source / "f", mmapfs.MIB)
+    mounted = mount(source)
+    fd = os.open(mounted / "f", os.O_RDONLY)
+    mmapfs.check(mmapfs.libc.umount2(os.fsencode(mounted.point), 2))
+    subprocess.run(["mount", "-t", "tmpfs", "other", mounted.point], check=True)
+    assert os.pread(fd, 10, 0) == (source / "f").read_bytes()[:10]
+    assert mmapfs.terminate(mounted.process) == 0
+    assert errno_of(os.close, fd) in ("ENOTCONN", None)
+    assert mmapfs.mount_type(mounted.point) == "tmpfs"
+    subprocess.run(["umount", mounted.point], check=True)
+
+
+def test_a_signal_uncovers_what_was_below(source, mount):
+    """One mount of two on one mountpoint, with a file open, is the only one to go."""
+    mmapfs.fill(source / "f", mmapfs.MIB)
+    lower = mount(source)
+    upper = mmapfs.Mount(source, lower.point, lower.log.with_name("upper"), "allow_other")
+    count = len(mmapfs.mounts_below(lower.point))
+    upper.start()
+    mmapfs.wait_until(lambda: len(mmapfs.mounts_below(lower.point)) == count + 1,
+                      what="the upper mount")
+    fd = os.open(lower / "f", os.O_RDONLY)
+    assert mmapfs.terminate(upper.process) == 0
+    assert errno_of(os.close, fd) in ("ENOTCONN", None)
+    assert len(mmapfs.mounts_below(lower.point)) == count
+    assert (lower / "f").read_bytes() == (source / "f").read_bytes()
+
+
 def test_unmounting_during_a_warm_ends_it(source, mount):
     mmapfs.fill(source / "f", 256 * mmapfs.MIB)
     mmapfs.evict_by_hand(source / "f")
