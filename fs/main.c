@@ -7,6 +7,7 @@
 
 #include <mmapfs.h>
 
+#include "mount_helper.h"
 #include "options.h"
 #include "remount.h"
 #include "session.h"
@@ -42,26 +43,44 @@ static int run_in_background(const struct options *options)
 	return session_run(options, ready[1]);
 }
 
-int main(int argc, char **argv)
+static int run(const struct options *options)
+{
+	if (options->help) {
+		options_print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (options->version) {
+		(void)printf("mmapfs %s, libfuse %s\n", mmapfs_version(), fuse_pkgversion());
+		return EXIT_SUCCESS;
+	}
+	if (options->remount)
+		return remount(options->mountpoint, options->libfuse_options);
+	return options->foreground ? session_run(options, -1) : run_in_background(options);
+}
+
+static int run_words(int argc, char **argv)
 {
 	struct options options;
-	int code = EXIT_FAILURE;
+	int code = options_parse(argc, argv, &options) < 0 ? EXIT_FAILURE : run(&options);
 
-	if (options_parse(argc, argv, &options) == 0) {
-		if (options.help) {
-			options_print_help(stdout);
-			code = EXIT_SUCCESS;
-		} else if (options.version) {
-			(void)printf("mmapfs %s, libfuse %s\n", mmapfs_version(),
-				     fuse_pkgversion());
-			code = EXIT_SUCCESS;
-		} else if (options.remount) {
-			code = remount(options.mountpoint, options.libfuse_options);
-		} else {
-			code = options.foreground ? session_run(&options, -1)
-						  : run_in_background(&options);
-		}
-	}
 	options_free(&options);
 	return code;
+}
+
+/* By the name of mount.mmapfs. */
+static int run_helper(int argc, char **argv)
+{
+	struct mount_helper helper;
+	int code = EXIT_FAILURE;
+
+	if (mount_helper_parse(argc, argv, geteuid() == 0, &helper) == 0)
+		code = helper.fake ? EXIT_SUCCESS : run_words(MOUNT_HELPER_ARGC, helper.argv);
+	mount_helper_free(&helper);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	return argc > 0 && mount_helper_is(argv[0]) ? run_helper(argc, argv)
+						    : run_words(argc, argv);
 }

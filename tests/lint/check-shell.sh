@@ -4,5 +4,5 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 command -v shellcheck >/dev/null || { echo "shellcheck is not installed"; exit 77; }
-mapfile -t scripts < <(find .ci tools tests -type f '(' -name '*.sh' -o -path .ci/run ')')
+mapfile -t scripts < <(find .ci packaging tools tests -type f '(' -name '*.sh' -o -path .ci/run ')')
 shellcheck -x -e SC2016 "${scripts[@]}"

@@ -13,7 +13,7 @@ say()
 }
 
 mapfile -t code < <(find core fs tools tests -type f -name '*.[ch]')
-mapfile -t scripts < <(find .ci tools tests -type f \
+mapfile -t scripts < <(find .ci packaging tools tests -type f \
 	'(' -name '*.sh' -o -name '*.py' -o -name meson.build -o -path .ci/run ')')
 
 hits=$(for file in "${code[@]}" "${scripts[@]}"; do
