@@ -89,7 +89,7 @@ int handle_fd(struct fs *fs, struct handle *handle, struct inode_fd *ret)
 		if (fd < 0)
 			return fd;
 	}
-	*ret = (struct inode_fd){ fd, fd != handle->fd };
+	*ret = (struct inode_fd){ .fd = fd, .owned = fd != handle->fd };
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/macro.h"
+#include "dir_fds.h"
 #include "table_window.h"
 
 #define FIRST_BUCKETS 1024
@@ -31,13 +32,14 @@ struct inode_table {
 	inode_drop_fn drop;
 	struct inode *root;
 	atomic_uint_fast64_t descriptors;
+	struct dir_fds dir_fds;
 
 	pthread_mutex_t mutex; /* protects what follows, and hash_next and refs of inodes */
 	struct inode **buckets;
 	size_t bucket_count; /* a power of two */
 	uint64_t count;
 	struct source_mount mounts[MOUNTS_MAX]; /* entries never change once counted */
-	unsigned int mount_count;
+	atomic_uint mount_count;		/* grows under the mutex, read anywhere */
 };
 
 /* A file handle with room for the largest. */
@@ -78,6 +80,27 @@ static bool same_file(const struct inode *inode, dev_t dev, ino_t ino,
 	       memcmp(inode->handle.f_handle, handle->f_handle, handle->handle_bytes) == 0;
 }
 
+/*
+ * The layouts that the kernel's own filesystems have, by type and length: ext4 and small xfs
+ * (FILEID_INO32_GEN), tmpfs, xfs with 64 bits, btrfs.
+ */
+bool inode_handle_says(const struct file_handle *handle, uint64_t ino)
+{
+	uint32_t words[5] = { 0 };
+
+	if (handle->handle_bytes > sizeof(words))
+		return false;
+	memcpy(words, handle->f_handle, handle->handle_bytes);
+	if (handle->handle_type == 0x01 && handle->handle_bytes == 8)
+		return words[0] == ino;
+	if (handle->handle_type == 0x01 && handle->handle_bytes == 12)
+		return (words[1] | (uint64_t)words[2] << 32) == ino;
+	if ((handle->handle_type == 0x81 && handle->handle_bytes == 12) ||
+	    (handle->handle_type == 0x4d && handle->handle_bytes == 20))
+		return memcmp(words, &ino, sizeof(ino)) == 0;
+	return false;
+}
+
 /* ---- mounts ---- */
 
 /*
@@ -104,7 +127,9 @@ static int open_mount(int fd, const struct stat *st, union any_handle *handle)
 
 static int find_mount(struct inode_table *table, int id)
 {
-	for (unsigned int i = 0; i < table->mount_count; i++) {
+	unsigned int count = atomic_load(&table->mount_count);
+
+	for (unsigned int i = 0; i < count; i++) {
 		if (table->mounts[i].id == id)
 			return (int)i;
 	}
@@ -123,7 +148,7 @@ static int add_mount(struct inode_table *table, int id, int fd)
 	}
 	index = (int)table->mount_count;
 	table->mounts[index] = (struct source_mount){ .id = id, .fd = fd };
-	table->mount_count++;
+	atomic_fetch_add(&table->mount_count, 1); /* last: see find_mount() */
 	return index;
 }
 
@@ -144,10 +169,7 @@ static void handle_of(struct inode_table *table, int fd, const struct stat *st,
 		handle->head.handle_type = 0;
 		return;
 	}
-	{
-		SCOPE_LOCK(&table->mutex);
-		index = find_mount(table, mount_id);
-	}
+	index = find_mount(table, mount_id);
 	/* A mount is entered through its root directory. Where it is a single file bound
 	 * over another, no entry is made, because a directory may still come. */
 	if (index < 0 && S_ISDIR(st->st_mode))
@@ -203,6 +225,8 @@ static void free_inode(struct inode_table *table, struct inode *inode)
 {
 	if (table->drop)
 		table->drop(inode);
+	if (S_ISDIR(inode->type))
+		dir_fds_drop(&table->dir_fds, inode);
 	if (inode->fd >= 0 && !inode->window) {
 		close(inode->fd);
 		atomic_fetch_sub(&table->descriptors, 1);
@@ -284,20 +308,18 @@ int inode_new_window(struct inode_table *table, struct window *window,
 	return 0;
 }
 
-int inode_get(struct inode_table *table, int fd, const struct stat *st, struct inode **ret)
+/* @fd is needed only where @handle is empty. */
+static int get(struct inode_table *table, int fd, const struct stat *st,
+	       const union any_handle *handle, unsigned int mount, struct inode **ret)
 {
-	union any_handle handle;
+	uint64_t hash = hash_file(st->st_dev, st->st_ino, &handle->head);
 	struct inode *fresh = NULL;
-	unsigned int mount;
-	uint64_t hash;
 	int r;
 
-	handle_of(table, fd, st, &handle, &mount);
-	hash = hash_file(st->st_dev, st->st_ino, &handle.head);
-	*ret = find_and_ref(table, hash, st, &handle.head);
+	*ret = find_and_ref(table, hash, st, &handle->head);
 	if (*ret)
 		return 0;
-	r = new_inode(table, fd, st, &handle.head, mount, hash, &fresh);
+	r = new_inode(table, fd, st, &handle->head, mount, hash, &fresh);
 	if (r < 0)
 		return r;
 	*ret = insert_or_ref(table, fresh);
@@ -306,13 +328,53 @@ int inode_get(struct inode_table *table, int fd, const struct stat *st, struct i
 	return 0;
 }
 
+int inode_get(struct inode_table *table, int fd, const struct stat *st, struct inode **ret)
+{
+	union any_handle handle;
+	unsigned int mount;
+
+	handle_of(table, fd, st, &handle, &mount);
+	return get(table, fd, st, &handle, mount, ret);
+}
+
+/*
+ * The same by two system calls instead of four, which half of a cold find is made of. Both
+ * take the name, which may have become another file's in between: the handle has to say the
+ * inode number that the attributes have. Else one file could be reached with the rights of
+ * another. -EAGAIN: by a descriptor, please.
+ */
+static int get_by_name(struct inode_table *table, int dir_fd, const char *name,
+		       struct stat *ret_st, struct inode **ret)
+{
+	union any_handle handle;
+	int mount_id, mount;
+
+	handle.head.handle_bytes = MAX_HANDLE_SZ;
+	if (!table->use_handles)
+		return -EAGAIN;
+	if (name_to_handle_at(dir_fd, name, &handle.head, &mount_id, 0) < 0)
+		return errno == ENOENT ? -ENOENT : -EAGAIN;
+	mount = find_mount(table, mount_id);
+	if (mount < 0 || table->mounts[mount].fd < 0)
+		return -EAGAIN;
+	if (fstatat(dir_fd, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!inode_handle_says(&handle.head, ret_st->st_ino))
+		return -EAGAIN;
+	return get(table, -1, ret_st, &handle, (unsigned int)mount, ret);
+}
+
 int inode_get_at(struct inode_table *table, int dir_fd, const char *name, struct stat *ret_st,
 		 struct inode **ret)
 {
 	_cleanup_close_ int fd = -1;
+	int r;
 
 	if (!*name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return -EINVAL;
+	r = get_by_name(table, dir_fd, name, ret_st, ret);
+	if (r != -EAGAIN)
+		return r;
 	fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -361,17 +423,27 @@ void inode_unref(struct inode_table *table, struct inode *inode, uint64_t count)
 
 int inode_path_fd(struct inode_table *table, struct inode *inode, struct inode_fd *ret)
 {
+	struct dir_fds *fds = S_ISDIR(inode->type) ? &table->dir_fds : NULL;
+	struct dir_fd *kept = NULL;
 	int fd;
 
 	if (inode->fd >= 0) {
-		*ret = (struct inode_fd){ inode->fd, false };
+		*ret = (struct inode_fd){ .fd = inode->fd };
+		return 0;
+	}
+	if (fds)
+		kept = dir_fds_get(fds, inode);
+	if (kept) {
+		*ret = (struct inode_fd){ .fd = kept->fd, .fds = fds, .kept = kept };
 		return 0;
 	}
 	fd = open_by_handle_at(table->mounts[inode->mount].fd, &inode->handle,
 			       O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	*ret = (struct inode_fd){ fd, true };
+	if (fds)
+		kept = dir_fds_add(fds, inode, fd);
+	*ret = (struct inode_fd){ .fd = fd, .owned = !kept, .fds = fds, .kept = kept };
 	return 0;
 }
 
@@ -408,6 +480,8 @@ void inode_fd_done(struct inode_fd *fd)
 {
 	if (fd->owned && fd->fd >= 0)
 		cleanup_closep(&fd->fd);
+	if (fd->kept)
+		dir_fds_put(fd->fds, fd->kept);
 	*fd = (struct inode_fd)INODE_FD_NONE;
 }
 
@@ -447,6 +521,7 @@ struct inode_table *inode_table_free(struct inode_table *table)
 		if (table->mounts[i].fd >= 0)
 			close(table->mounts[i].fd);
 	}
+	dir_fds_close(&table->dir_fds);
 	pthread_mutex_destroy(&table->mutex);
 	free(table->buckets);
 	free(table);
@@ -460,6 +535,7 @@ static struct inode_table *new_table(bool use_handles, inode_drop_fn drop)
 	if (!table)
 		return NULL;
 	pthread_mutex_init(&table->mutex, NULL);
+	dir_fds_init(&table->dir_fds);
 	table->use_handles = use_handles;
 	table->drop = drop;
 	table->bucket_count = FIRST_BUCKETS;

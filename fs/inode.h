@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+struct dir_fd;
+struct dir_fds;
 struct inode_table;
 struct region;
 struct window;
@@ -73,6 +75,8 @@ struct inode {
 struct inode_fd {
 	int fd;
 	bool owned;
+	struct dir_fds *fds; /* with `kept`: it goes on to be kept by these */
+	struct dir_fd *kept;
 };
 
 /* Called when the last reference is gone, to take the region apart. */
@@ -111,6 +115,10 @@ int inode_get_at(struct inode_table *table, int dir_fd, const char *name, struct
 int inode_new_window(struct inode_table *table, struct window *window,
 		     struct inode **ret);
 
+/* Whether @handle is one of the file with that inode number, by its own words. False where its
+ * layout is not known. */
+bool inode_handle_says(const struct file_handle *handle, uint64_t ino);
+
 /* As inode_get, but only when the table knows the file already; NULL otherwise. */
 struct inode *inode_find(struct inode_table *table, int fd, const struct stat *st);
 
@@ -134,7 +142,7 @@ int inode_open(struct inode_table *table, struct inode *inode, int flags);
 
 void inode_fd_done(struct inode_fd *fd);
 #define _cleanup_inode_fd_ __attribute__((cleanup(inode_fd_done)))
-#define INODE_FD_NONE { -1, false }
+#define INODE_FD_NONE { .fd = -1 }
 
 /* The mutex for opens, writers, data_path and backing_id: one of a fixed number, shared by
  * inodes of the same hash, so an idle inode does not pay for a mutex. Hold no other lock

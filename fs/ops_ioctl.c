@@ -58,7 +58,7 @@ static int open_for_ioctl(struct fs *fs, const struct inode *inode, struct fuse_
 		return handle_fd(fs, fi_handle(fi), ret);
 	if (!S_ISDIR(inode->type))
 		return -ENOTTY;
-	*ret = (struct inode_fd){ fi_dir(fi)->fd, false };
+	*ret = (struct inode_fd){ .fd = fi_dir(fi)->fd };
 	return 0;
 }
 

@@ -16,7 +16,7 @@ static int statx_inode(struct session *session, struct inode *inode,
 	int r = 0;
 
 	if (handle && handle->fd >= 0)
-		fd = (struct inode_fd){ handle->fd, false };
+		fd = (struct inode_fd){ .fd = handle->fd };
 	else
 		r = inode_path_fd(session->fs.inodes, inode, &fd);
 	if (r < 0)

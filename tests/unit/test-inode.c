@@ -152,6 +152,77 @@ static void idle_inodes_hold_no_descriptor_where_handles_work(void **state)
 	drop(inode);
 }
 
+static void a_directory_is_kept_open_and_still_found_when_it_moved(void **state)
+{
+	struct inode *dir, *inode;
+	struct stat st;
+	char other[512];
+
+	(void)state;
+	assert_int_equal(mkdir(scratch_path("d"), 0755), 0);
+	dir = inode_of("d");
+	(void)scratch_file("d/a", 1);
+	for (int i = 0; i < 2; i++) {
+		_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
+
+		assert_int_equal(inode_path_fd(fs.inodes, dir, &fd), 0);
+		assert_false(fd.owned);
+		assert_int_equal(inode_get_at(fs.inodes, fd.fd, "a", &st, &inode), 0);
+		drop(inode);
+		(void)snprintf(other, sizeof(other), "%s", scratch_path("e"));
+		(void)rename(scratch_path("d"), other);
+	}
+	drop(dir);
+}
+
+/* Two handles of the same layout as the kernel's, and one that says nothing. */
+static void a_handle_says_whose_it_is_or_nothing(void **state)
+{
+	static const struct {
+		int type;
+		unsigned int length;
+		uint32_t words[5];
+		uint64_t ino;
+		bool says;
+	} rows[] = {
+		{ 0x01, 8, { 42, 7 }, 42, true },		   /* ext4 */
+		{ 0x01, 8, { 42, 7 }, 7, false },
+		{ 0x01, 8, { 42, 7 }, 42 | 1ull << 32, false },
+		{ 0x01, 12, { 7, 42, 1 }, 42 | 1ull << 32, true }, /* tmpfs */
+		{ 0x01, 12, { 7, 42, 1 }, 7, false },
+		{ 0x81, 12, { 42, 1, 7 }, 42 | 1ull << 32, true }, /* xfs */
+		{ 0x4d, 20, { 42, 1, 5, 0, 7 }, 42 | 1ull << 32, true }, /* btrfs */
+		{ 0x4d, 20, { 42, 1, 5, 0, 7 }, 42, false },
+		{ 0x02, 8, { 42, 7 }, 42, false },
+		{ 0x01, 4, { 42 }, 42, false },
+		{ 0x01, 0, { 0 }, 0, false },
+	};
+	union {
+		struct file_handle head;
+		unsigned char room[sizeof(struct file_handle) + 20];
+	} handle;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		handle.head.handle_type = rows[i].type;
+		handle.head.handle_bytes = rows[i].length;
+		memcpy(handle.head.f_handle, rows[i].words, rows[i].length);
+		assert_int_equal(inode_handle_says(&handle.head, rows[i].ino), rows[i].says);
+	}
+}
+
+/* Else every lookup of this machine's own filesystem goes the long way. */
+static void the_handles_of_this_filesystem_are_understood(void **state)
+{
+	struct inode *inode = make_file("a", 1);
+
+	(void)state;
+	if (inode->handle.handle_bytes == 0)
+		skip();
+	assert_true(inode_handle_says(&inode->handle, inode->ino));
+	drop(inode);
+}
+
 #define MANY 5000
 
 static void many_inodes_are_found_again(void **state)
@@ -220,6 +291,8 @@ static void lookups_and_forgets_of_one_file_may_race(void **state)
 					fs_teardown),                                        \
 	cmocka_unit_test_setup_teardown(idle_inodes_hold_no_descriptor_where_handles_work,   \
 					setup, fs_teardown),                                 \
+	cmocka_unit_test_setup_teardown(a_directory_is_kept_open_and_still_found_when_it_moved, \
+					setup, fs_teardown),                                 \
 	cmocka_unit_test_setup_teardown(many_inodes_are_found_again, setup, fs_teardown),    \
 	cmocka_unit_test_setup_teardown(lookups_and_forgets_of_one_file_may_race, setup,     \
 					fs_teardown)
@@ -231,6 +304,9 @@ int main(void)
 		/* A descriptor keeps the number taken, so only with handles. */
 		cmocka_unit_test_setup_teardown(a_reused_inode_number_is_another_file, fs_setup,
 						fs_teardown),
+		cmocka_unit_test_setup_teardown(the_handles_of_this_filesystem_are_understood,
+						fs_setup, fs_teardown),
+		cmocka_unit_test(a_handle_says_whose_it_is_or_nothing),
 	};
 	const struct CMUnitTest descriptors[] = { CASES(fs_setup_no_handles) };
 	int failed = cmocka_run_group_tests_name("with file handles", handles, NULL, NULL);
