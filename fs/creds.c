@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -43,6 +45,8 @@ static const uint64_t role_capabilities[] = {
 };
 
 static bool privileged;
+static bool fixup; /* setfsuid() away from root takes all that overrides permissions, and back
+		    * gives it again (capabilities(7)), as it does unless told not to */
 static uint64_t permitted; /* what was kept; constant after start, as are: */
 static gid_t own_groups[CREDS_GROUPS_MAX];
 static unsigned int own_group_count;
@@ -57,6 +61,7 @@ int creds_drop_unneeded(void)
 		     capng_have_capability(CAPNG_EFFECTIVE, CAP_DAC_OVERRIDE);
 	if (!privileged)
 		return 0;
+	fixup = !(prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP);
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		if (capng_have_capability(CAPNG_PERMITTED, needed[i]))
 			permitted |= CAP_BIT(needed[i]);
@@ -106,8 +111,10 @@ struct creds creds_enter(enum creds_role role, uid_t uid, gid_t gid)
 	creds.entered = true;
 	(void)setfsgid(gid);
 	(void)setfsuid(uid);
+	/* With every open, and what is left then gives no right over a file. */
+	creds.fixed_up = role == CREDS_BACKING && fixup;
 	/* Root stays root, whatever its group. */
-	if (uid != 0)
+	if (uid != 0 && !creds.fixed_up)
 		set_effective(role_capabilities[role] & permitted);
 	return creds;
 }
@@ -150,7 +157,8 @@ void creds_leave(struct creds *creds)
 	/* Allowed without CAP_SETUID: the real user is still root. */
 	(void)setfsuid(0);
 	(void)setfsgid(0);
-	set_effective(permitted);
+	if (!creds->fixed_up)
+		set_effective(permitted);
 	if (creds->groups)
 		set_groups(own_group_count, own_groups);
 	*creds = (struct creds){ .entered = false };

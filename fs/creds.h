@@ -42,6 +42,7 @@ struct creds_user {
 struct creds {
 	bool entered;
 	bool groups; /* the supplementary groups were changed too */
+	bool fixed_up; /* the capabilities were left to the kernel */
 };
 #define _cleanup_creds_ __attribute__((cleanup(creds_leave), unused))
 
