@@ -114,6 +114,16 @@ static int create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mo
 	return r;
 }
 
+/*
+ * The kernel asks once more for the attributes of what it has just been told is new, to see
+ * that it may be opened, if they are not to be kept at all. One tick will do; whoever can
+ * store through a mapping of it comes later.
+ */
+static double create_timeout(const struct session *session, double timeout)
+{
+	return timeout > 0 || session->options->attr_timeout <= 0 ? timeout : 0.001;
+}
+
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
@@ -134,6 +144,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	fi->fh = (uintptr_t)handle;
 	fi->noflush = 1;
 	entry = entry_of(session, inode, &st);
+	entry.attr_timeout = create_timeout(session, entry.attr_timeout);
 	if (passthrough_reply_create(req, &entry, fi, id) == -ENOENT) {
 		close_handle(session, handle);
 		inode_unref(session->fs.inodes, inode, 1);
