@@ -141,6 +141,9 @@ int dir_open(struct fs *fs, struct inode *inode, struct dir_handle **ret)
 	dir->position = 0;
 	dir->at = 0;
 	dir->filled = 0;
+	dir->since_ms = 0;
+	dir->state = 0;
+	dir->names_only = false;
 	pthread_mutex_init(&dir->mutex, NULL);
 	{
 		SCOPE_LOCK(&all_mutex);

@@ -64,6 +64,9 @@ struct inode {
 	atomic_uchar marks;  /* enum inode_mark, or-ed */
 	atomic_uint used_s;    /* when it was last opened or closed, see restart_used() */
 	atomic_uint treatment; /* what the policy says of it, see cache_policy.h */
+	/* directories: the last listing with attributes, see ops_dir.c; 0: none */
+	atomic_uint listed_ms;
+	atomic_uint listed_as;
 	_Atomic(struct region *) region; /* control state; NULL until first needed, then kept */
 	struct known_file *known; /* protected by the table it is in, see cache_known.c */
 

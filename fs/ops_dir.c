@@ -5,11 +5,56 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "cache.h"
 #include "reply.h"
+
+/*
+ * Attributes with every name are what makes a listing cheap for programs that look at the
+ * files next. One that comes again right after (git status, find in a loop) needs none: the
+ * kernel has them, and names alone cost a fifth. Right after is half of what the kernel was
+ * told to keep them for, and no more than half a second; an entry that has gone meanwhile is
+ * looked up by itself.
+ */
+#define AGAIN_MS_MAX 500
+
+static uint32_t now_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000) | 1;
+}
+
+/* Changes when names come or go, so that new ones are listed with attributes. */
+static uint32_t state_of(const struct dir_handle *dir)
+{
+	struct stat st;
+
+	if (fstat(dir->fd, &st) < 0)
+		return 0;
+	return (uint32_t)hash_bytes(HASH_START, &st.st_mtim, sizeof(st.st_mtim));
+}
+
+static uint32_t again_ms(const struct options *options)
+{
+	double life = options->attr_timeout < options->entry_timeout ? options->attr_timeout
+								     : options->entry_timeout;
+
+	return life * 500 < AGAIN_MS_MAX ? (uint32_t)(life * 500) : AGAIN_MS_MAX;
+}
+
+static bool was_listed(const struct options *options, const struct dir_handle *dir)
+{
+	uint32_t since = atomic_load(&dir->inode->listed_ms);
+
+	return since && now_ms() - since < again_ms(options) &&
+	       atomic_load(&dir->inode->listed_as) == state_of(dir);
+}
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -21,6 +66,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_result(req, r);
 		return;
 	}
+	dir->names_only = was_listed(fs->options, dir);
 	fi->fh = (uintptr_t)dir;
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		dir_close(fs, dir);
@@ -85,7 +131,7 @@ static int add_plus(struct listing *listing, const struct dir_entry *entry)
 	size_t need;
 	int r;
 
-	if (!is_dot(entry->name)) {
+	if (!is_dot(entry->name) && !listing->dir->names_only) {
 		r = inode_get_at(inodes, listing->dir->fd, entry->name, &st, &inode);
 		if (r == -ENOENT) /* removed since the source listed it */
 			return 0;
@@ -106,20 +152,45 @@ static int add_plus(struct listing *listing, const struct dir_entry *entry)
 	return 0;
 }
 
+/* With dir->mutex held. Only what is read from its start to its end has been listed. */
+static void note_start(struct dir_handle *dir, off_t offset)
+{
+	if (offset == 0) {
+		dir->state = state_of(dir);
+		dir->since_ms = now_ms();
+	} else if (offset != dir->position) {
+		dir->since_ms = 0;
+	}
+}
+
+static void note_end(struct dir_handle *dir)
+{
+	if (!dir->since_ms || dir->names_only)
+		return;
+	atomic_store(&dir->inode->listed_as, dir->state);
+	atomic_store(&dir->inode->listed_ms, dir->since_ms);
+}
+
 static int fill(struct listing *listing, off_t offset, add_fn add)
 {
-	SCOPE_LOCK(&listing->dir->mutex);
-	int r = dir_seek(listing->dir, offset);
+	struct dir_handle *dir = listing->dir;
+	SCOPE_LOCK(&dir->mutex);
+	int r;
 
+	if (add == add_plus)
+		note_start(dir, offset);
+	r = dir_seek(dir, offset);
 	while (r == 0) {
 		struct dir_entry entry;
 
-		r = dir_peek(listing->dir, &entry);
+		r = dir_peek(dir, &entry);
+		if (r == 0 && add == add_plus)
+			note_end(dir);
 		if (r <= 0)
 			return r;
 		r = add(listing, &entry);
 		if (r == 0)
-			dir_next(listing->dir, &entry);
+			dir_next(dir, &entry);
 	}
 	return r < 0 ? r : 0;
 }
