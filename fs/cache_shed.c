@@ -37,6 +37,15 @@ static bool is_known(const struct mmapfs_residency *found)
 	return found->valid & (MMAPFS_OCCUPIED | MMAPFS_RESIDENT);
 }
 
+/* Removed, and only we and the locks that we keep still have it. */
+static bool is_left(struct inode *inode, struct mmapfs_map *map)
+{
+	SCOPE_LOCK(inode_lock(inode));
+	struct stat st;
+
+	return !inode->opens && fstat(mmapfs_map_fd(map), &st) == 0 && !st.st_nlink;
+}
+
 int shed_look(struct fs *fs, struct inode *inode, struct shed_look *ret)
 {
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
@@ -55,7 +64,8 @@ int shed_look(struct fs *fs, struct inode *inode, struct shed_look *ret)
 		.dirty = found.valid & MMAPFS_DIRTY && found.dirty + found.writeback > 0,
 		.fixed = found.reason == MMAPFS_REASON_MEMORY_FS,
 	};
-	return 0;
+	/* Forgotten by the budget, it is unlocked; see region_lock_left(). */
+	return ret->locked && is_left(inode, map) ? -ESTALE : 0;
 }
 
 /* ---- evicting ---- */

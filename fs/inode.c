@@ -29,7 +29,7 @@ struct source_mount {
 
 struct inode_table {
 	bool use_handles;
-	inode_drop_fn drop;
+	const struct inode_hooks *hooks;
 	struct inode *root;
 	atomic_uint_fast64_t descriptors;
 	struct dir_fds dir_fds;
@@ -223,8 +223,7 @@ static void grow_buckets(struct inode_table *table)
 
 static void free_inode(struct inode_table *table, struct inode *inode)
 {
-	if (table->drop)
-		table->drop(inode);
+	table->hooks->drop(inode);
 	if (S_ISDIR(inode->type))
 		dir_fds_drop(&table->dir_fds, inode);
 	if (inode->fd >= 0 && !inode->window) {
@@ -400,22 +399,42 @@ void inode_ref(struct inode_table *table, struct inode *inode)
 	inode->refs++;
 }
 
-static bool drop_refs(struct inode_table *table, struct inode *inode, uint64_t count)
+static bool leaves_one(const struct inode *inode, uint64_t count)
+{
+	return inode->refs == count + 1 && atomic_load(&inode->region);
+}
+
+enum dropped { STILL_USED, UNUSED, ASK_FIRST };
+
+static enum dropped drop_refs(struct inode_table *table, struct inode *inode, uint64_t count,
+			      bool asked)
 {
 	SCOPE_LOCK(&table->mutex);
 
+	if (!asked && leaves_one(inode, count))
+		return ASK_FIRST;
 	inode->refs -= u64_min(count, inode->refs);
 	if (inode->refs)
-		return false;
+		return STILL_USED;
 	*find_link(table, inode->hash, inode->dev, inode->ino, &inode->handle) =
 		inode->hash_next;
 	table->count--;
-	return true;
+	return UNUSED;
 }
 
 void inode_unref(struct inode_table *table, struct inode *inode, uint64_t count)
 {
-	if (inode && drop_refs(table, inode, count))
+	enum dropped dropped;
+
+	if (!inode)
+		return;
+	dropped = drop_refs(table, inode, count, false);
+	if (dropped == ASK_FIRST) {
+		/* Without the mutex, but with our references, which keep the inode. */
+		table->hooks->left(inode);
+		dropped = drop_refs(table, inode, count, true);
+	}
+	if (dropped == UNUSED)
 		free_inode(table, inode);
 }
 
@@ -528,7 +547,7 @@ struct inode_table *inode_table_free(struct inode_table *table)
 	return NULL;
 }
 
-static struct inode_table *new_table(bool use_handles, inode_drop_fn drop)
+static struct inode_table *new_table(bool use_handles, const struct inode_hooks *hooks)
 {
 	struct inode_table *table = calloc(1, sizeof(*table));
 
@@ -537,16 +556,16 @@ static struct inode_table *new_table(bool use_handles, inode_drop_fn drop)
 	pthread_mutex_init(&table->mutex, NULL);
 	dir_fds_init(&table->dir_fds);
 	table->use_handles = use_handles;
-	table->drop = drop;
+	table->hooks = hooks;
 	table->bucket_count = FIRST_BUCKETS;
 	table->buckets = calloc(table->bucket_count, sizeof(*table->buckets));
 	return table->buckets ? table : inode_table_free(table);
 }
 
-int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
+int inode_table_new(int root_fd, bool use_handles, const struct inode_hooks *hooks,
 		    struct inode_table **ret)
 {
-	struct inode_table *table = new_table(use_handles, drop);
+	struct inode_table *table = new_table(use_handles, hooks);
 	struct stat st;
 	int r;
 
@@ -563,10 +582,10 @@ int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
 	return 0;
 }
 
-int inode_table_new_windows(struct window *root, inode_drop_fn drop,
+int inode_table_new_windows(struct window *root, const struct inode_hooks *hooks,
 			    struct inode_table **ret)
 {
-	struct inode_table *table = new_table(false, drop);
+	struct inode_table *table = new_table(false, hooks);
 	int r;
 
 	if (!table)

@@ -82,18 +82,24 @@ struct inode_fd {
 	struct dir_fd *kept;
 };
 
-/* Called when the last reference is gone, to take the region apart. */
-typedef void (*inode_drop_fn)(struct inode *inode);
+/* What the table asks of regions, which it does not know. */
+struct inode_hooks {
+	/* The last reference is gone: take the region apart. */
+	void (*drop)(struct inode *inode);
+	/* Only one reference more than those that are being dropped, and there is a region. Where
+	 * that is the one of its locked pages, see whether anybody can still reach them. */
+	void (*left)(struct inode *inode);
+};
 
 /*
  * Open a table for the tree below @root_fd (O_PATH or O_RDONLY; the table takes it). The
  * root inode is created with one reference that inode_table_free() drops.
  * @use_handles: false forces descriptors, as for an unprivileged mount.
  */
-int inode_table_new(int root_fd, bool use_handles, inode_drop_fn drop,
+int inode_table_new(int root_fd, bool use_handles, const struct inode_hooks *hooks,
 		    struct inode_table **ret);
 /* The same for a mounted region table, whose root is shown by @root. */
-int inode_table_new_windows(struct window *root, inode_drop_fn drop,
+int inode_table_new_windows(struct window *root, const struct inode_hooks *hooks,
 			    struct inode_table **ret);
 struct inode_table *inode_table_free(struct inode_table *table);
 

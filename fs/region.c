@@ -70,13 +70,15 @@ struct region *region_of(struct inode *inode)
 	return found;
 }
 
-void region_drop(struct inode *inode)
+static void region_drop(struct inode *inode)
 {
 	struct region *region = atomic_exchange(&inode->region, NULL);
 
 	if (region)
 		region_free(region);
 }
+
+const struct inode_hooks region_hooks = { .drop = region_drop, .left = region_lock_left };
 
 /* ---- opening ---- */
 

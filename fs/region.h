@@ -21,8 +21,8 @@ struct region;
  * Regular files, and directories for what is remembered of tree work. */
 struct region *region_of(struct inode *inode);
 
-/* The inode_drop_fn: unlock, unmap, free. */
-void region_drop(struct inode *inode);
+/* For inode_table_new(). */
+extern const struct inode_hooks region_hooks;
 
 /* ---- the mapping that serves reads (mapped data path) ---- */
 

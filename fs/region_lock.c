@@ -259,6 +259,39 @@ int region_unlock(struct fs *fs, struct inode *inode, struct mmapfs_range range)
 	return r < 0 ? r : 0;
 }
 
+/* The filesystem that the pin belongs to, if the file that it keeps has no name. */
+static struct fs *pinned_nameless(struct region *region)
+{
+	SCOPE_LOCK(&region->locking);
+	struct stat st;
+
+	if (!region->pin || fstat(mmapfs_map_fd(region->pin), &st) < 0 || st.st_nlink)
+		return NULL;
+	return region->pin_fs;
+}
+
+static bool has_locked(struct region *region)
+{
+	SCOPE_LOCK(&region->mutex);
+
+	return region->locked_count > 0;
+}
+
+/*
+ * Else a file that was removed while it was locked would keep its pages, its blocks and its
+ * part of the limit to the end of the mount: there is no name by which to unlock it. What is
+ * locked has the pin's reference, so the caller has all others, and `locking` is free.
+ */
+void region_lock_left(struct inode *inode)
+{
+	const struct mmapfs_range whole = { 0, 0 };
+	struct region *region = region_peek(inode);
+	struct fs *fs = has_locked(region) ? pinned_nameless(region) : NULL;
+
+	if (fs)
+		(void)region_unlock(fs, inode, whole);
+}
+
 void region_lock_drop(struct region *region)
 {
 	if (region->pin)

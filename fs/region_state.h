@@ -151,6 +151,9 @@ int region_unlock(struct fs *fs, struct inode *inode, struct mmapfs_range range)
 /* Bytes of the pages of [begin, end) that this mount has locked for @inode. */
 uint64_t region_locked(struct inode *inode, uint64_t begin, uint64_t end);
 
+/* Nobody but the locks has hold of @inode, perhaps: let them go if it has no name either. */
+void region_lock_left(struct inode *inode);
+
 /* region_drop()'s share of it. */
 void region_lock_drop(struct region *region);
 

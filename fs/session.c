@@ -226,7 +226,7 @@ static int open_source(struct session *session, const char *source, int root_fd)
 
 	if (r == 0 && S_ISDIR(st.st_mode)) {
 		session->passthrough.statx = answer_statx;
-		r = inode_table_new(dup(root_fd), true, region_drop, &fs->inodes);
+		r = inode_table_new(dup(root_fd), true, &region_hooks, &fs->inodes);
 	} else if (r == 0) {
 		r = table_open(fs, root_fd, source, &error);
 	}

@@ -284,7 +284,7 @@ static int open_directory_of(const char *path)
 static int make_inodes(struct fs *fs)
 {
 	struct table *table = fs->table;
-	int r = inode_table_new_windows(&table->root, region_drop, &fs->inodes);
+	int r = inode_table_new_windows(&table->root, &region_hooks, &fs->inodes);
 
 	for (size_t i = 0; r == 0 && i < table->rows->count; i++)
 		r = inode_new_window(fs->inodes, &table->windows[i],

@@ -30,7 +30,7 @@ static inline int fs_setup_table(void **state, bool use_handles)
 	fs.owner = 1234;
 	fs.lock_limit = 1u << 30;
 	fd = open(scratch_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || inode_table_new(fd, use_handles, region_drop, &fs.inodes) < 0)
+	if (fd < 0 || inode_table_new(fd, use_handles, &region_hooks, &fs.inodes) < 0)
 		return -1;
 	return workers_start(1, 2, &fs.job_workers);
 }

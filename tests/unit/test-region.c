@@ -223,6 +223,22 @@ static void lock_holds_the_inode_until_all_is_unlocked(void **state)
 	assert_int_equal(inode_count(fs.inodes), count - 1);
 }
 
+static void lock_of_a_removed_file_ends_with_its_last_user(void **state)
+{
+	struct inode *inode = make_file("removed", 4);
+	uint64_t count = inode_count(fs.inodes);
+
+	(void)state;
+	assert_int_equal(region_lock(&fs, inode, whole), 0);
+	inode_ref(fs.inodes, inode); /* as of an open file */
+	assert_int_equal(unlink(scratch_path("removed")), 0);
+	drop(inode);
+	assert_int_equal(atomic_load(&fs.locked_bytes), 4 * PAGE);
+	drop(inode);
+	assert_int_equal(atomic_load(&fs.locked_bytes), 0);
+	assert_int_equal(inode_count(fs.inodes), count - 1);
+}
+
 static void lock_follows_a_file_that_grew_and_shrank(void **state)
 {
 	struct inode *inode = make_file("lock-size", 2);
@@ -273,6 +289,7 @@ int main(void)
 		cmocka_unit_test(all_threads_get_the_same_region),
 		cmocka_unit_test(write_error_reaches_each_open_handle_once),
 		cmocka_unit_test(lock_holds_the_inode_until_all_is_unlocked),
+		cmocka_unit_test(lock_of_a_removed_file_ends_with_its_last_user),
 		cmocka_unit_test(lock_follows_a_file_that_grew_and_shrank),
 		cmocka_unit_test(
 			lock_over_the_mount_limit_returns_enomem_and_changes_nothing),
