@@ -14,17 +14,24 @@
 #include "probe.h"
 #include "result.h"
 
-static void put_cachestat(const struct mmapfs__observer *observer,
-			  const struct mmapfs__extent *extent,
+static void put_cachestat(enum mmapfs__fs_kind kind, const struct mmapfs__extent *extent,
 			  const struct mmapfs__cachestat *stat,
 			  struct mmapfs_residency *out)
 {
-	out->valid |= MMAPFS_OCCUPIED | MMAPFS_EVICTED | MMAPFS_RECENTLY_EVICTED;
-	out->occupied = stat->nr_cache;
+	out->method = MMAPFS_METHOD_CACHESTAT;
+	out->valid |= MMAPFS_RESIDENT | MMAPFS_OCCUPIED | MMAPFS_EVICTED |
+		      MMAPFS_RECENTLY_EVICTED;
+	out->resident = out->occupied = stat->nr_cache;
 	out->evicted = stat->nr_evicted;
 	out->recently_evicted = stat->nr_recently_evicted;
+	/* Where nothing is, nothing can be unready. */
+	out->confidence = MMAPFS_CONFIDENCE_EXACT;
+	if (stat->nr_cache > 0) {
+		out->confidence = MMAPFS_CONFIDENCE_UPPER_BOUND;
+		out->upper_bound |= MMAPFS_RESIDENT;
+	}
 	/* Memory filesystems never mark a page dirty: their 0 says nothing. */
-	if (observer->map->fs_kind == MMAPFS__FS_MEMORY)
+	if (kind == MMAPFS__FS_MEMORY)
 		return;
 	out->valid |= MMAPFS_DIRTY | MMAPFS_WRITEBACK;
 	out->dirty = stat->nr_dirty;
@@ -77,17 +84,8 @@ static int by_cachestat(struct mmapfs__observer *observer,
 	r = mmapfs__observer_cachestat(observer, extent->begin, extent->end, &stat);
 	if (r < 0)
 		return r;
-	put_cachestat(observer, extent, &stat, out);
-	out->valid |= MMAPFS_RESIDENT;
-	out->resident = stat.nr_cache;
-	out->method = MMAPFS_METHOD_CACHESTAT;
-	if (stat.nr_cache == 0) { /* nothing is there, so nothing can be unready */
-		out->confidence = MMAPFS_CONFIDENCE_EXACT;
-		return 0;
-	}
-	out->confidence = MMAPFS_CONFIDENCE_UPPER_BOUND;
-	out->upper_bound |= MMAPFS_RESIDENT;
-	if (!(flags & MMAPFS_OBSERVE_READY))
+	put_cachestat(observer->map->fs_kind, extent, &stat, out);
+	if (stat.nr_cache == 0 || !(flags & MMAPFS_OBSERVE_READY))
 		return 0;
 	/* cachestat answers whoever holds a writable descriptor, mincore only owners and
 	 * those who may write now; without it the upper bound is what there is. */
@@ -134,11 +132,12 @@ static int check_call(uint32_t flags, const struct mmapfs_residency *ret)
 	return 0;
 }
 
-static void put_frame(const struct mmapfs_map *map, const struct mmapfs__extent *extent,
+/* @offset: of the window in the file. */
+static void put_frame(uint64_t offset, const struct mmapfs__extent *extent,
 		      struct mmapfs_residency *out)
 {
 	out->page_size = mmapfs__page_size();
-	out->file_size = extent->eof - u64_min(extent->eof, map->offset);
+	out->file_size = extent->eof - u64_min(extent->eof, offset);
 	out->pages = mmapfs__extent_pages(extent);
 }
 
@@ -166,65 +165,89 @@ MMAPFS_PUBLIC int mmapfs_residency(struct mmapfs_map *map, struct mmapfs_range r
 	if (r < 0)
 		return r;
 	out.changed = before != after;
-	put_frame(map, &extent, &out);
+	put_frame(map->offset, &extent, &out);
 	mmapfs__result_put(ret, &out, sizeof(out));
 	return 0;
 }
 
 /*
- * One cachestat and nothing else, where that answers the question. Returns 1 when it does
- * not, also because of an error: finding out why is the long way's.
+ * One cachestat of a file of @size and nothing else, where that answers the question. Returns
+ * 1 when it does not, also because of an error: finding out why is the long way's.
  */
-static int measure_quickly(struct mmapfs_map *map, struct mmapfs_range range, uint32_t flags,
-			   struct mmapfs_residency *out)
+static int measure_quickly(int fd, uint64_t size, enum mmapfs__fs_kind kind,
+			   struct mmapfs_range range, struct mmapfs_residency *out)
 {
-	struct mmapfs__observer observer = { .map = map, .cachestat = true };
 	uint64_t page = mmapfs__page_size();
-	struct mmapfs__extent extent = { .eof = map->length };
 	uint64_t end = range.length ? add_saturated(range.offset, range.length) : UINT64_MAX;
+	struct mmapfs__extent extent = { .eof = size };
+	struct mmapfs__cachestat_range asked;
+	struct mmapfs__cachestat stat = { 0 };
 
-	if (flags & MMAPFS_OBSERVE_READY || mmapfs__feature(MMAPFS_FEATURE_CACHESTAT) <= 0)
-		return 1;
-	if (map->fs_kind != MMAPFS__FS_PLAIN && map->fs_kind != MMAPFS__FS_MEMORY)
-		return 1;
-	extent.end = align_up(u64_min(end, extent.eof), page);
+	extent.end = align_up(u64_min(end, size), page);
 	extent.begin = u64_min(align_down(range.offset, page), extent.end);
-	if (by_cachestat(&observer, &extent, flags, out) < 0)
+	asked.off = extent.begin;
+	asked.len = extent.end - extent.begin;
+	/* To the kernel a length of 0 means all the rest of the file. */
+	if (asked.len > 0 && mmapfs__sys->cachestat(fd, &asked, &stat) < 0)
 		return 1;
-	if (map->fs_kind == MMAPFS__FS_MEMORY)
+	put_cachestat(kind, &extent, &stat, out);
+	if (kind == MMAPFS__FS_MEMORY)
 		out->reason = MMAPFS_REASON_MEMORY_FS;
-	put_frame(map, &extent, out);
+	put_frame(0, &extent, out);
 	return 0;
 }
 
-/* Enough of a map for looking: it owns nothing. */
-static int borrow_map(int fd, const struct statx *stx, struct mmapfs_map *ret)
+static bool may_be_quick(const struct statx *stx, enum mmapfs__fs_kind kind, uint32_t flags)
 {
-	int r;
+	return S_ISREG(stx->stx_mode) && !(flags & MMAPFS_OBSERVE_READY) &&
+	       (kind == MMAPFS__FS_PLAIN || kind == MMAPFS__FS_MEMORY) &&
+	       mmapfs__feature(MMAPFS_FEATURE_CACHESTAT) > 0;
+}
 
-	if (!S_ISREG(stx->stx_mode) && !S_ISBLK(stx->stx_mode))
-		return S_ISDIR(stx->stx_mode) ? -EISDIR : -ENODEV;
+/* Enough of a map for looking: it owns nothing. */
+static int borrow_map(int fd, const struct statx *stx, enum mmapfs__fs_kind kind,
+		      struct mmapfs_map *ret)
+{
 	*ret = (struct mmapfs_map){
 		.fd = fd,
 		.access = MMAPFS_ACCESS_READ,
 		.prot = PROT_READ,
 		.to_end = true,
 		.block_device = S_ISBLK(stx->stx_mode),
+		.fs_kind = kind,
 		.length = stx->stx_size,
 		.mutex = PTHREAD_MUTEX_INITIALIZER,
 	};
-	r = mmapfs__kind_find(fd, stx, &ret->fs_kind);
-	if (r < 0 || !ret->block_device)
+	return ret->block_device ? mmapfs__map_file_size(ret, &ret->length) : 0;
+}
+
+/* @ret: as mmapfs_residency_fd() takes it. */
+static int measure_fd(int fd, const struct statx *stx, struct mmapfs_range range,
+		      uint32_t flags, struct mmapfs_residency *ret)
+{
+	struct mmapfs_residency out = { .size = sizeof(out) };
+	enum mmapfs__fs_kind kind;
+	struct mmapfs_map map;
+	int r;
+
+	if (!S_ISREG(stx->stx_mode) && !S_ISBLK(stx->stx_mode))
+		return S_ISDIR(stx->stx_mode) ? -EISDIR : -ENODEV;
+	r = mmapfs__kind_find(fd, stx, &kind);
+	if (r < 0)
 		return r;
-	return mmapfs__map_file_size(ret, &ret->length);
+	if (may_be_quick(stx, kind, flags) &&
+	    measure_quickly(fd, stx->stx_size, kind, range, &out) == 0) {
+		mmapfs__result_put(ret, &out, sizeof(out));
+		return 0;
+	}
+	r = borrow_map(fd, stx, kind, &map);
+	return r < 0 ? r : mmapfs_residency(&map, range, flags, ret);
 }
 
 MMAPFS_PUBLIC int mmapfs_residency_fd(int fd, const struct statx *known,
 				      struct mmapfs_range range, uint32_t flags,
 				      struct mmapfs_residency *ret)
 {
-	struct mmapfs_residency out = { .size = sizeof(out) };
-	struct mmapfs_map map;
 	struct statx stx;
 	int r;
 
@@ -238,12 +261,5 @@ MMAPFS_PUBLIC int mmapfs_residency_fd(int fd, const struct statx *known,
 			return r;
 		known = &stx;
 	}
-	r = borrow_map(fd, known, &map);
-	if (r < 0)
-		return r;
-	if (measure_quickly(&map, range, flags, &out) == 0)
-		mmapfs__result_put(ret, &out, sizeof(out));
-	else
-		r = mmapfs_residency(&map, range, flags, ret);
-	return r;
+	return measure_fd(fd, known, range, flags, ret);
 }

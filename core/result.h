@@ -13,11 +13,13 @@ static inline void mmapfs__result_put(void *to, const void *from, size_t from_si
 	size_t to_size;
 
 	memcpy(&to_size, to, sizeof(to_size));
-	if (to_size < from_size)
-		from_size = to_size;
-	if (from_size > sizeof(to_size))
-		memcpy((char *)to + sizeof(to_size), (const char *)from + sizeof(to_size),
-		       from_size - sizeof(to_size));
+	to = (char *)to + sizeof(to_size);
+	from = (const char *)from + sizeof(to_size);
+	/* Nearly always, and then of a size that the compiler knows. */
+	if (to_size >= from_size)
+		memcpy(to, from, from_size - sizeof(to_size));
+	else if (to_size > sizeof(to_size))
+		memcpy(to, from, to_size - sizeof(to_size));
 }
 
 #endif
