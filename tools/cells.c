@@ -31,28 +31,34 @@ const char *figure_reason(const struct mmapfs_residency *residency, uint32_t fig
 	return "not-measured";
 }
 
-static struct cell scaled(const struct mmapfs_residency *residency, uint32_t figure,
-			  uint64_t unit)
+void cell_set_figure(struct cell *cell, const struct mmapfs_residency *residency,
+		     uint32_t figure, uint64_t unit)
 {
-	if (!(residency->valid & figure))
-		return cell_unknown(figure_reason(residency, figure));
-	return (struct cell){
-		.state = CELL_KNOWN,
-		/* That `resident` may include pages still being read is what `confidence`
-		 * says of the whole row; a mark on each would say it of nearly all. */
-		.upper_bound = figure != MMAPFS_RESIDENT && residency->upper_bound & figure,
-		.number = figure_pages(residency, figure) * unit,
-	};
+	if (!(residency->valid & figure)) {
+		*cell = cell_unknown(figure_reason(residency, figure));
+		return;
+	}
+	cell->state = CELL_KNOWN;
+	cell->number = figure_pages(residency, figure) * unit;
+	/* That `resident` may include pages still being read is what `confidence` says of
+	 * the whole row; a mark on each would say it of nearly all. */
+	cell->upper_bound = figure != MMAPFS_RESIDENT && residency->upper_bound & figure;
 }
 
 struct cell cell_figure(const struct mmapfs_residency *residency, uint32_t figure)
 {
-	return scaled(residency, figure, 1);
+	struct cell cell = { 0 };
+
+	cell_set_figure(&cell, residency, figure, 1);
+	return cell;
 }
 
 struct cell cell_figure_bytes(const struct mmapfs_residency *residency, uint32_t figure)
 {
-	return scaled(residency, figure, residency->page_size);
+	struct cell cell = { 0 };
+
+	cell_set_figure(&cell, residency, figure, residency->page_size);
+	return cell;
 }
 
 struct cell cell_figure_percent(const struct mmapfs_residency *residency, uint32_t figure)

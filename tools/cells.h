@@ -14,6 +14,11 @@ struct cell cell_figure(const struct mmapfs_residency *residency, uint32_t figur
 /* The same in bytes. The last page of a file counts whole. */
 struct cell cell_figure_bytes(const struct mmapfs_residency *residency, uint32_t figure);
 
+/* Let @cell be a figure at @unit to a page, where it stands: for rows by the ten thousand,
+ * in which copies of cells would show. */
+void cell_set_figure(struct cell *cell, const struct mmapfs_residency *residency,
+		     uint32_t figure, uint64_t unit);
+
 /* Share of pages that are @figure: unknown likewise, none for an empty file. */
 struct cell cell_figure_percent(const struct mmapfs_residency *residency, uint32_t figure);
 

@@ -103,18 +103,12 @@ struct texts {
 static const struct {
 	int column;
 	uint32_t figure;
-	struct cell (*cell)(const struct mmapfs_residency *residency, uint32_t figure);
 } figures[] = {
-	{ RESIDENT, MMAPFS_RESIDENT, cell_figure_bytes },
-	{ PERCENT, MMAPFS_RESIDENT, cell_figure_percent },
-	{ DIRTY, MMAPFS_DIRTY, cell_figure_bytes },
-	{ EVICTED, MMAPFS_EVICTED, cell_figure_bytes },
-	{ RES_PAGES, MMAPFS_RESIDENT, cell_figure },
-	{ OCCUPIED, MMAPFS_OCCUPIED, cell_figure },
-	{ DIRTY_PAGES, MMAPFS_DIRTY, cell_figure },
-	{ WRITEBACK, MMAPFS_WRITEBACK, cell_figure },
-	{ EVICTED_PAGES, MMAPFS_EVICTED, cell_figure },
-	{ RECENT, MMAPFS_RECENTLY_EVICTED, cell_figure },
+	{ RESIDENT, MMAPFS_RESIDENT },	 { DIRTY, MMAPFS_DIRTY },
+	{ EVICTED, MMAPFS_EVICTED },	 { RES_PAGES, MMAPFS_RESIDENT },
+	{ OCCUPIED, MMAPFS_OCCUPIED },	 { DIRTY_PAGES, MMAPFS_DIRTY },
+	{ WRITEBACK, MMAPFS_WRITEBACK }, { EVICTED_PAGES, MMAPFS_EVICTED },
+	{ RECENT, MMAPFS_RECENTLY_EVICTED },
 };
 
 /* What nobody wants to see is not even made: in a tree of small files that would show. */
@@ -123,11 +117,18 @@ static void fill_figures(const struct out *out, const struct observation *seen,
 {
 	const struct mmapfs_residency *found = &seen->residency;
 
-	for (size_t i = 0; i < ARRAY_SIZE(figures); i++)
-		if (out_wants(out, figures[i].column))
-			cells[figures[i].column] = figures[i].cell(found, figures[i].figure);
+	for (size_t i = 0; i < ARRAY_SIZE(figures); i++) {
+		int at = figures[i].column;
+		bool bytes = columns[at].type == CELL_BYTES;
+
+		if (out_wants(out, at))
+			cell_set_figure(&cells[at], found, figures[i].figure,
+					bytes ? found->page_size : 1);
+	}
 	cells[SIZE] = cell_number(found->file_size);
 	cells[PAGES] = cell_number(found->pages);
+	if (out_wants(out, PERCENT))
+		cells[PERCENT] = cell_figure_percent(found, MMAPFS_RESIDENT);
 	if (out_wants(out, READY))
 		cells[READY] = ready_cell(found);
 	if (out_wants(out, LOCKED))
@@ -165,43 +166,85 @@ static void fill_file(const struct stat_verb *verb, const struct target *target,
 	cells[INO] = cell_number(target->st.st_ino);
 }
 
+static bool is_first(const struct stat_verb *verb, struct mmapfs_range range)
+{
+	return range.offset == verb->options->ranges[0].offset;
+}
+
+static bool is_unknown(const struct observation *seen)
+{
+	return !(seen->residency.valid & MMAPFS_RESIDENT);
+}
+
 static int tell(void *ctx, struct target *target, struct mmapfs_range range, int error,
 		void *result)
 {
 	const struct observation *seen = result;
 	struct stat_verb *verb = ctx;
-	bool unknown = !(seen->residency.valid & MMAPFS_RESIDENT);
 	struct texts texts;
 
-	if (error < 0) {
-		out_error(verb->out, "measure", target->path, error, NULL);
-		verb->tally.failed++;
-		return 0;
-	}
-	if (range.offset == verb->options->ranges[0].offset) {
-		out_count_file(verb->out, unknown);
-		verb->tally.unknown += unknown;
+	(void)error; /* told by jobs_run() */
+	if (is_first(verb, range)) {
+		out_count_file(verb->out, is_unknown(seen));
+		verb->tally.unknown += is_unknown(seen);
 	}
 	fill_figures(verb->out, seen, verb->cells);
-	if (!verb->options->out.summarize) {
-		fill_words(seen, verb->cells);
-		fill_file(verb, target, range, &texts, verb->cells);
-	}
+	fill_words(seen, verb->cells);
+	fill_file(verb, target, range, &texts, verb->cells);
 	return out_row(verb->out, verb->cells);
+}
+
+/* ---- nothing but totals ---- */
+
+struct sum {
+	struct out_sums sums;
+	struct cell cells[COLUMNS]; /* of the last row */
+};
+
+static void add(void *ctx, struct mmapfs_range range, const void *result, void *to)
+{
+	const struct stat_verb *verb = ctx;
+	struct sum *sum = to;
+
+	if (is_first(verb, range))
+		out_add_file(&sum->sums, is_unknown(result));
+	fill_figures(verb->out, result, sum->cells);
+	out_add_row(verb->out, sum->cells, &sum->sums);
+}
+
+static int tell_sum(void *ctx, const void *result)
+{
+	const struct sum *sum = result;
+	struct stat_verb *verb = ctx;
+
+	verb->tally.unknown += sum->sums.unknown_files;
+	out_add_sums(verb->out, &sum->sums);
+	return 0;
 }
 
 static int run_on(struct stat_verb *verb)
 {
-	static const struct jobs_ops ops = {
+	static const struct jobs_ops rows_ops = {
 		.result_size = sizeof(struct observation),
 		.work = look,
 		.deliver = tell,
+		.verb = "measure",
+		.quick = true,
+	};
+	static const struct jobs_ops totals_ops = {
+		.result_size = sizeof(struct observation),
+		.work = look,
+		.add = add,
+		.deliver_sum = tell_sum,
+		.sum_size = sizeof(struct sum),
+		.verb = "measure",
 		.quick = true,
 	};
 	int r, ended;
 
 	interrupt_catch();
-	r = jobs_run(verb->options, &ops, verb, verb->out, &verb->tally);
+	r = jobs_run(verb->options, verb->options->out.summarize ? &totals_ops : &rows_ops,
+		     verb, verb->out, &verb->tally);
 	ended = out_end(verb->out, verb->tally.interrupted);
 	if (r < 0 && ended == 0)
 		say("cannot go on: %s", strerror(-r));

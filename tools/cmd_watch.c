@@ -345,7 +345,7 @@ static int look_at_found(struct watch *watch, const struct candidate *candidate,
 	return r;
 }
 
-static int on_candidate(void *ctx, struct candidate *candidate)
+static int on_candidate(void *ctx, const struct candidate *candidate)
 {
 	struct watch *watch = ctx;
 	struct target *target = &watch->target;
@@ -360,7 +360,6 @@ static int on_candidate(void *ctx, struct candidate *candidate)
 			out_error(watch->act.out, "watch", target->path, r, NULL);
 		watch->act.tally.failed++;
 	}
-	candidate_done(candidate);
 	return r == -ENOMEM ? r : 0;
 }
 

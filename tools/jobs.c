@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "base/macro.h"
@@ -30,19 +31,6 @@
 
 /* Descriptors for everything but the files in the ring and their directories. */
 #define SPARE_DESCRIPTORS 128
-
-enum batch_state {
-	BATCH_FREE = 0, /* only the calling thread touches it */
-	BATCH_READY,
-	BATCH_RUNNING, /* only the thread that runs it touches it */
-	BATCH_DONE,
-};
-
-struct batch {
-	enum batch_state state; /* under run->mutex */
-	size_t count;
-	struct slot *slots; /* run->batch_size of them */
-};
 
 static struct batch *batch_at(struct run *run, size_t index)
 {
@@ -62,15 +50,14 @@ static void run_batch(struct run *run, const struct own_descriptors *own,
 	int list[BATCH_MAX];
 	size_t count = 0;
 
-	for (size_t i = 0; i < batch->count; i++)
-		slot_run(run, &place, &batch->slots[i]);
-	place_leave(&place);
-	if (!batches_close(run))
-		return;
 	for (size_t i = 0; i < batch->count; i++) {
-		list[count] = target_take_fd(&batch->slots[i].target);
+		slot_run(run, &place, batch, i);
+		if (!batches_close(run))
+			continue;
+		list[count] = target_take_fd(&batch_outcome(run, batch, i)->target);
 		count += list[count] >= 0;
 	}
+	place_leave(&place);
 	descriptors_close(list, count);
 }
 
@@ -120,12 +107,28 @@ static void *worker(void *arg)
 	return NULL;
 }
 
+static int deliver_batch(struct run *run, struct batch *batch)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < batch->count; i++)
+		r = slot_deliver(run, batch, i) ?: r;
+	if (run_adds(run) && !run->ended) {
+		r = run->ops->deliver_sum(run->ctx, batch->sum) ?: r;
+		memset(batch->sum, 0, run->ops->sum_size);
+	}
+	if (r != 0)
+		__atomic_store_n(&run->ended, true, __ATOMIC_RELAXED);
+	batch_clear(batch);
+	return r;
+}
+
 /* Deliver the oldest batch. */
 static int deliver_oldest(struct run *run)
 {
 	static const struct own_descriptors shared = { .process = -1 };
 	struct batch *batch = batch_at(run, run->tail);
-	int r = 0;
+	int r;
 
 	pthread_mutex_lock(&run->mutex);
 	while (batch->state != BATCH_DONE) {
@@ -138,9 +141,7 @@ static int deliver_oldest(struct run *run)
 	}
 	pthread_mutex_unlock(&run->mutex);
 	run->tail++;
-	for (size_t i = 0; i < batch->count; i++)
-		r = slot_deliver(run, &batch->slots[i]) ?: r;
-	batch->count = 0;
+	r = deliver_batch(run, batch);
 	batch->state = BATCH_FREE;
 	return r;
 }
@@ -171,20 +172,27 @@ static int submit(struct run *run)
 static bool batch_ends_before(const struct run *run, const struct batch *batch,
 			      const struct candidate *candidate)
 {
-	return 4 * batch->count >= run->batch_limit && batch->count > 0 &&
+	if (batch->count == 0)
+		return false;
+	if (!batch_has_room(batch, candidate))
+		return true;
+	return 4 * batch->count >= run->batch_limit &&
 	       batch->slots[batch->count - 1].candidate.dir != candidate->dir;
 }
 
-static int on_candidate(void *ctx, struct candidate *candidate)
+static int on_candidate(void *ctx, const struct candidate *candidate)
 {
 	struct run *run = ctx;
 	struct batch *batch = batch_at(run, run->head);
+	int r;
 
 	if (batch_ends_before(run, batch, candidate)) {
 		run->result = submit(run) ?: run->result;
 		batch = batch_at(run, run->head);
 	}
-	batch->slots[batch->count++].candidate = *candidate;
+	r = batch_add(batch, candidate);
+	if (r < 0)
+		return r;
 	if (batch->count >= run->batch_limit)
 		run->result = submit(run) ?: run->result;
 	return run->result;
@@ -256,26 +264,6 @@ static void choose_sizes(struct run *run)
 	run->batch_limit = u64_min(run->batch_size, BATCH_FIRST);
 }
 
-static int make_batch(const struct run *run, struct batch *batch)
-{
-	size_t ranges = run->options->range_count;
-
-	batch->slots = calloc(run->batch_size, sizeof(*batch->slots));
-	if (!batch->slots)
-		return -ENOMEM;
-	for (size_t i = 0; i < run->batch_size; i++)
-		target_init(&batch->slots[i].target);
-	for (size_t i = 0; i < run->batch_size; i++) {
-		struct slot *slot = &batch->slots[i];
-
-		slot->errors = calloc(ranges, sizeof(*slot->errors));
-		slot->results = calloc(ranges, run->ops->result_size + 1);
-		if (!slot->errors || !slot->results)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 static int make_ring(struct run *run)
 {
 	int r = 0;
@@ -284,21 +272,14 @@ static int make_ring(struct run *run)
 	if (!run->ring)
 		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < run->ring_size; i++)
-		r = make_batch(run, &run->ring[i]);
+		r = batch_make(run, &run->ring[i]);
 	return r;
-}
-
-static void free_batch(const struct run *run, struct batch *batch)
-{
-	for (size_t i = 0; batch->slots && i < run->batch_size; i++)
-		slot_done(&batch->slots[i]);
-	free(batch->slots);
 }
 
 static void free_ring(struct run *run)
 {
 	for (size_t i = 0; run->ring && i < run->ring_size; i++)
-		free_batch(run, &run->ring[i]);
+		batch_free(run, &run->ring[i]);
 	free(run->ring);
 }
 
@@ -356,6 +337,7 @@ int jobs_run(const struct options *options, const struct jobs_ops *ops, void *ct
 		.alone = jobs == 1,
 		.ring_size = jobs > 1 ? 2 * jobs + 2 : 1,
 		.mutex = PTHREAD_MUTEX_INITIALIZER,
+		.seen_mutex = PTHREAD_MUTEX_INITIALIZER,
 		.ready = PTHREAD_COND_INITIALIZER,
 		.done = PTHREAD_COND_INITIALIZER,
 	};

@@ -48,9 +48,21 @@ struct jobs_ops {
 	int (*deliver)(void *ctx, struct target *target, struct mmapfs_range range,
 		       int error, void *result);
 	bool keep_open;
+	/* "measure": files on which work() fails are told and counted as ones that it could
+	 * not do that to, and are not delivered. Needed with add. */
+	const char *verb;
 	/* work() takes microseconds: hand files out in batches. Unless keep_open is set it may
 	 * run in a thread whose descriptors are its own, not those of /proc/self/fd. */
 	bool quick;
+	/*
+	 * Where only a sum is wanted: add @result to @sum (sum_size bytes, zeroed), in the
+	 * thread that worked. The sums, of some files each and in no order, go to
+	 * deliver_sum(), one call at a time; deliver() is not called, and work() sees no
+	 * target->path, for none is made. Non-zero ends the run.
+	 */
+	void (*add)(void *ctx, struct mmapfs_range range, const void *result, void *sum);
+	int (*deliver_sum)(void *ctx, const void *sum);
+	size_t sum_size;
 };
 
 /*

@@ -16,29 +16,38 @@
 static bool is_duplicate(struct run *run, const struct stat *st)
 {
 	bool linked = st->st_nlink > 1 || run->options->select.follow == FOLLOW_ALL;
-	bool was_full = seen_is_full(run->seen);
+	bool before, was_full, is_full;
 
 	if (!linked || run->options->select.count_links)
 		return false;
-	if (seen_before(run->seen, st->st_dev, st->st_ino))
-		return true;
-	if (!was_full && seen_is_full(run->seen))
+	pthread_mutex_lock(&run->seen_mutex);
+	was_full = seen_is_full(run->seen);
+	before = seen_before(run->seen, st->st_dev, st->st_ino);
+	is_full = seen_is_full(run->seen);
+	pthread_mutex_unlock(&run->seen_mutex);
+	if (is_full && !was_full)
 		say_notice("very many hard links: from here on some may be counted twice");
-	return false;
+	return before;
 }
 
-static void work(struct run *run, struct slot *slot, const struct statx *fresh)
+static void work(struct run *run, struct batch *batch, size_t index,
+		 const struct statx *fresh)
 {
-	const struct options *options = run->options;
-	size_t size = run->ops->result_size;
+	struct outcome *outcome = batch_outcome(run, batch, index);
+	const struct mmapfs_range *ranges = run->options->ranges;
+	const struct jobs_ops *ops = run->ops;
+	int *errors = batch->slots[index].errors;
 
-	slot->target.fresh = fresh;
-	if (size > 0)
-		memset(slot->results, 0, size * options->range_count);
-	for (size_t i = 0; i < options->range_count; i++)
-		slot->errors[i] = run->ops->work(run->ctx, &slot->target, options->ranges[i],
-						 slot->results + i * size);
-	slot->target.fresh = NULL;
+	outcome->target.fresh = fresh;
+	for (size_t i = 0; i < run->options->range_count; i++) {
+		void *result = outcome->results + i * ops->result_size;
+
+		memset(result, 0, ops->result_size);
+		errors[i] = ops->work(run->ctx, &outcome->target, ranges[i], result);
+		if (ops->add && errors[i] == 0)
+			ops->add(run->ctx, ranges[i], result, batch->sum);
+	}
+	outcome->target.fresh = NULL;
 }
 
 void place_leave(struct place *place)
@@ -78,9 +87,21 @@ static int open_slot(struct run *run, struct place *place, struct slot *slot,
 		     : select_open_at(&run->options->select, &slot->candidate, dirfd, ret);
 }
 
-void slot_run(struct run *run, struct place *place, struct slot *slot)
+/* Let @target be what was @found. */
+static int set_target(struct run *run, const struct candidate *candidate,
+		      const struct found *found, struct target *target)
 {
-	struct target *target = &slot->target;
+	int r = target_set(target, found);
+
+	if (r < 0 || run_adds(run))
+		return r;
+	return candidate_path(candidate, &target->path, &target->path_capacity);
+}
+
+void slot_run(struct run *run, struct place *place, struct batch *batch, size_t index)
+{
+	struct target *target = &batch_outcome(run, batch, index)->target;
+	struct slot *slot = &batch->slots[index];
 	struct found found;
 	int r;
 
@@ -91,17 +112,16 @@ void slot_run(struct run *run, struct place *place, struct slot *slot)
 	slot->mode = found.st.st_mode;
 	if (slot->verdict != VERDICT_FOUND)
 		return;
-	r = target_set(target, &found);
-	if (r == 0)
-		r = candidate_path(&slot->candidate, &target->path, &target->path_capacity);
+	r = set_target(run, &slot->candidate, &found, target);
 	if (r < 0) {
 		slot->verdict = r;
 		return;
 	}
-	/* With several threads only delivery knows which name came first. */
-	slot->duplicate = run->alone && is_duplicate(run, &target->st);
+	/* With several threads only delivery knows which name came first. In a sum it makes no
+	 * difference. */
+	slot->duplicate = (run->alone || run_adds(run)) && is_duplicate(run, &target->st);
 	if (!slot->duplicate && run->ops->work)
-		work(run, slot, &found.stx);
+		work(run, batch, index, &found.stx);
 }
 
 void run_tell_failure(struct run *run, const char *op, const char *path, int error)
@@ -121,57 +141,67 @@ void run_tell_skip(struct run *run, const char *path, const char *what)
 	say_notice("skipping '%s': %s", quoted ? quoted : "?", what);
 }
 
-static void tell_verdict(struct run *run, struct slot *slot)
+static void tell_failure(struct run *run, const struct slot *slot, const char *op, int error)
 {
 	_cleanup_free_ char *path = NULL;
 	size_t capacity = 0;
 
-	if (slot->verdict == VERDICT_FILTERED || slot->verdict == DROPPED)
-		return;
-	if (candidate_path(&slot->candidate, &path, &capacity) < 0)
-		return;
-	if (slot->verdict == VERDICT_SKIP)
-		run_tell_skip(run, path, select_type_name(slot->mode));
-	else
-		run_tell_failure(run, "open", path, slot->verdict);
+	if (candidate_path(&slot->candidate, &path, &capacity) == 0)
+		run_tell_failure(run, op, path, error);
 }
 
-static int deliver_found(struct run *run, struct slot *slot)
+static void tell_skip(struct run *run, const struct slot *slot)
 {
-	const struct options *options = run->options;
+	_cleanup_free_ char *path = NULL;
+	size_t capacity = 0;
+
+	if (candidate_path(&slot->candidate, &path, &capacity) == 0)
+		run_tell_skip(run, path, select_type_name(slot->mode));
+}
+
+/* Range @i of a file, if there is something to deliver. */
+static int deliver_range(struct run *run, struct batch *batch, size_t index, size_t i)
+{
+	struct outcome *outcome = batch_outcome(run, batch, index);
+	const struct slot *slot = &batch->slots[index];
+	const struct jobs_ops *ops = run->ops;
+
+	if (slot->errors[i] < 0 && ops->verb)
+		tell_failure(run, slot, ops->verb, slot->errors[i]);
+	else if (!run_adds(run))
+		return ops->deliver(run->ctx, &outcome->target, run->options->ranges[i],
+				    slot->errors[i], outcome->results + i * ops->result_size);
+	return 0;
+}
+
+static int deliver_found(struct run *run, struct batch *batch, size_t index)
+{
+	struct slot *slot = &batch->slots[index];
 	int r = 0;
 
-	if (!run->alone)
-		slot->duplicate = is_duplicate(run, &slot->target.st);
+	if (!run->alone && !run_adds(run))
+		slot->duplicate = is_duplicate(run, &batch->outcomes[index].target.st);
 	if (slot->duplicate)
 		return 0;
 	run->tally->files++;
-	for (size_t i = 0; r == 0 && i < options->range_count; i++)
-		r = run->ops->deliver(run->ctx, &slot->target, options->ranges[i],
-				      slot->errors[i],
-				      slot->results + i * run->ops->result_size);
+	for (size_t i = 0; r == 0 && i < run->options->range_count; i++)
+		r = deliver_range(run, batch, index, i);
 	return r;
 }
 
-int slot_deliver(struct run *run, struct slot *slot)
+int slot_deliver(struct run *run, struct batch *batch, size_t index)
 {
+	const struct slot *slot = &batch->slots[index];
 	int r = 0;
 
 	if (slot->verdict == VERDICT_FOUND && !run->ended)
-		r = deliver_found(run, slot);
-	else if (slot->verdict != VERDICT_FOUND)
-		tell_verdict(run, slot);
+		r = deliver_found(run, batch, index);
+	else if (slot->verdict == VERDICT_SKIP)
+		tell_skip(run, slot);
+	else if (slot->verdict < 0)
+		tell_failure(run, slot, "open", slot->verdict);
 	if (r != 0)
 		__atomic_store_n(&run->ended, true, __ATOMIC_RELAXED);
-	target_close(&slot->target);
-	candidate_done(&slot->candidate);
+	target_close(&batch_outcome(run, batch, index)->target);
 	return r;
-}
-
-void slot_done(struct slot *slot)
-{
-	candidate_done(&slot->candidate);
-	target_done(&slot->target);
-	free(slot->errors);
-	free(slot->results);
 }

@@ -2,6 +2,7 @@
 /* out.c - rows: which columns, in which order, and what they add up to. */
 #include "out_private.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ bool out_wants(const struct out *out, size_t index)
 
 bool out_at_least(const struct out *out, size_t index)
 {
-	return out->sums[index].unknown > 0;
+	return out->sums.columns[index].unknown > 0;
 }
 
 /* ---- columns ---- */
@@ -165,7 +166,6 @@ static struct out *out_free(struct out *out)
 	free(out->shown);
 	free(out->wanted);
 	free(out->added);
-	free(out->sums);
 	free(out);
 	return NULL;
 }
@@ -179,14 +179,12 @@ static int make_arrays(struct out *out)
 {
 	while (out->columns[out->column_count].name)
 		out->column_count++;
+	assert(out->column_count <= OUT_COLUMNS_MAX);
 	out->shown = calloc(out->column_count, sizeof(*out->shown));
 	out->wanted = calloc(out->column_count, sizeof(*out->wanted));
 	out->added = calloc(out->column_count, sizeof(*out->added));
-	out->sums = calloc(out->column_count, sizeof(*out->sums));
 	out->members = json_object();
-	return out->shown && out->wanted && out->added && out->sums && out->members
-		       ? 0
-		       : -ENOMEM;
+	return out->shown && out->wanted && out->added && out->members ? 0 : -ENOMEM;
 }
 
 int out_begin(const struct out_options *options, const struct out_column *columns,
@@ -220,11 +218,12 @@ int out_begin(const struct out_options *options, const struct out_column *column
 
 /* ---- rows ---- */
 
-static void add_up(struct out *out, const struct cell *cells)
+void out_add_row(const struct out *out, const struct cell *cells, struct out_sums *sums)
 {
+	sums->rows++;
 	for (size_t at = 0; at < out->added_count; at++) {
 		size_t i = out->added[at];
-		struct sum *sum = &out->sums[i];
+		struct out_sum *sum = &sums->columns[i];
 
 		if (cells[i].state == CELL_UNKNOWN)
 			sum->unknown++;
@@ -232,6 +231,26 @@ static void add_up(struct out *out, const struct cell *cells)
 			continue;
 		sum->known++;
 		sum->number += cells[i].number;
+	}
+}
+
+void out_add_file(struct out_sums *sums, bool unknown)
+{
+	sums->files++;
+	sums->unknown_files += unknown;
+}
+
+void out_add_sums(struct out *out, const struct out_sums *sums)
+{
+	out->sums.rows += sums->rows;
+	out->sums.files += sums->files;
+	out->sums.unknown_files += sums->unknown_files;
+	for (size_t i = 0; i < out->column_count; i++) {
+		struct out_sum *sum = &out->sums.columns[i];
+
+		sum->number += sums->columns[i].number;
+		sum->known += sums->columns[i].known;
+		sum->unknown += sums->columns[i].unknown;
 	}
 }
 
@@ -260,11 +279,10 @@ static int print_row(struct out *out, const struct cell *cells)
 int out_row(struct out *out, const struct cell *cells)
 {
 	bool cut = out->sort_by == SIZE_MAX && out->options.top > 0 &&
-		   out->rows >= out->options.top;
+		   out->sums.rows >= out->options.top;
 	int r = 0;
 
-	out->rows++;
-	add_up(out, cells);
+	out_add_row(out, cells, &out->sums);
 	if (out->options.summarize || cut)
 		drop_json(out, cells);
 	else if (out->sort_by != SIZE_MAX)
@@ -278,8 +296,7 @@ int out_row(struct out *out, const struct cell *cells)
 
 void out_count_file(struct out *out, bool unknown)
 {
-	out->files++;
-	out->unknown_files += unknown;
+	out_add_file(&out->sums, unknown);
 }
 
 void out_member(struct out *out, const char *key, struct json_t *value)
@@ -304,18 +321,18 @@ void out_flush(struct out *out)
 
 /* ---- totals ---- */
 
-static const struct sum *sum_of_key(const struct out *out, const char *key)
+static const struct out_sum *sum_of_key(const struct out *out, const char *key)
 {
 	for (size_t i = 0; i < out->column_count; i++)
 		if (strcmp(out->columns[i].key, key) == 0)
-			return &out->sums[i];
+			return &out->sums.columns[i];
 	return NULL;
 }
 
 static struct cell total_percent(const struct out *out, const struct out_column *column)
 {
-	const struct sum *part = sum_of_key(out, column->part);
-	const struct sum *whole = sum_of_key(out, column->whole);
+	const struct out_sum *part = sum_of_key(out, column->part);
+	const struct out_sum *whole = sum_of_key(out, column->whole);
 
 	/* Without the unknown members the share of the others is no share of all. */
 	if (!part || !whole || part->unknown || whole->unknown)
@@ -326,7 +343,7 @@ static struct cell total_percent(const struct out *out, const struct out_column 
 static struct cell total_cell(const struct out *out, size_t i)
 {
 	const struct out_column *column = &out->columns[i];
-	const struct sum *sum = &out->sums[i];
+	const struct out_sum *sum = &out->sums.columns[i];
 
 	if (column->type == CELL_PERCENT && column->part)
 		return total_percent(out, column);
@@ -353,7 +370,7 @@ static bool wants_totals(const struct out *out)
 		return false;
 	if (options->totals || options->summarize || out_is_json(out))
 		return true;
-	return options->format == OUT_TABLE && !options->no_headings && out->rows > 1;
+	return options->format == OUT_TABLE && !options->no_headings && out->sums.rows > 1;
 }
 
 static int print_end(struct out *out, bool interrupted)

@@ -146,6 +146,26 @@ int out_row(struct out *out, const struct cell *cells);
  * ("unknown_files"): the totals of sums are then printed as ">= N". */
 void out_count_file(struct out *out, bool unknown);
 
+#define OUT_COLUMNS_MAX 64
+
+/* What rows add up to. */
+struct out_sums {
+	uint64_t rows, files, unknown_files;
+	struct out_sum {
+		uint64_t number; /* SIGNED: two's complement */
+		uint64_t known, unknown; /* members */
+	} columns[OUT_COLUMNS_MAX];
+};
+
+/*
+ * The same as out_row() and out_count_file() where rows are not shown (options->summarize),
+ * by any number of threads: each adds to zeroed sums of its own, and one at a time hands
+ * them over.
+ */
+void out_add_row(const struct out *out, const struct cell *cells, struct out_sums *sums);
+void out_add_file(struct out_sums *sums, bool unknown);
+void out_add_sums(struct out *out, const struct out_sums *sums);
+
 /* Put a member into the JSON's top level, before "total". Takes the reference. */
 void out_member(struct out *out, const char *key, struct json_t *value);
 

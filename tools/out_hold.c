@@ -104,7 +104,7 @@ int hold_row(struct out *out, const struct cell *cells)
 			drop_cells(out, copy);
 		return r;
 	}
-	out->held[out->held_count++] = (struct held_row){ (size_t)out->rows, copy };
+	out->held[out->held_count++] = (struct held_row){ (size_t)out->sums.rows, copy };
 	return 0;
 }
 

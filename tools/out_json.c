@@ -257,10 +257,10 @@ static json_t *total_json(const struct out *out, const struct cell *total)
 {
 	json_t *object = json_object(), *partial = json_array();
 
-	(void)set(object, "files", json_integer((json_int_t)out->files));
-	(void)set(object, "unknown_files", json_integer((json_int_t)out->unknown_files));
+	(void)set(object, "files", json_integer((json_int_t)out->sums.files));
+	(void)set(object, "unknown_files", json_integer((json_int_t)out->sums.unknown_files));
 	(void)set(object, "errors", json_integer((json_int_t)out->errors));
-	(void)set(object, "rows", json_integer((json_int_t)out->rows));
+	(void)set(object, "rows", json_integer((json_int_t)out->sums.rows));
 	for (size_t i = 0; i < out->shown_count; i++) {
 		size_t index = out->shown[i];
 		const struct out_column *column = &out->columns[index];

@@ -26,12 +26,6 @@ extern const struct renderer render_table;
 extern const struct renderer render_json; /* and JSON lines */
 extern const struct renderer render_raw;
 
-/* A column's totals. */
-struct sum {
-	uint64_t number; /* SIGNED: two's complement */
-	uint64_t known, unknown; /* members */
-};
-
 struct held_row;
 
 struct out {
@@ -49,8 +43,8 @@ struct out {
 	const struct renderer *renderer;
 	void *state; /* the renderer's */
 
-	struct sum *sums; /* by index */
-	uint64_t rows, files, unknown_files, errors;
+	struct out_sums sums; /* columns by index */
+	uint64_t errors;
 	uint64_t started_ns;
 	int failed; /* the first error of a renderer */
 

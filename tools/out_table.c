@@ -174,12 +174,12 @@ static void total_name(const struct out *out, char *buf, size_t size)
 {
 	int n = snprintf(buf, size, "total");
 
-	if (out->files > 0)
+	if (out->sums.files > 0)
 		n += snprintf(buf + n, size - (size_t)n, ", %llu file%s",
-			      (unsigned long long)out->files, out->files == 1 ? "" : "s");
-	if (out->unknown_files > 0)
+			      (unsigned long long)out->sums.files, out->sums.files == 1 ? "" : "s");
+	if (out->sums.unknown_files > 0)
 		snprintf(buf + n, size - (size_t)n, ", %llu unknown",
-			 (unsigned long long)out->unknown_files);
+			 (unsigned long long)out->sums.unknown_files);
 }
 
 static int table_end(struct out *out, const struct cell *total, bool interrupted)

@@ -14,7 +14,7 @@
 /* Path of @name in @dir in walk->path; @name itself when there is no memory. */
 static const char *full_path(struct walk *walk, struct select_dir *dir, const char *name)
 {
-	const struct candidate at = { .dir = dir, .name = (char *)name };
+	const struct candidate at = { .dir = dir, .name = name };
 
 	if (candidate_path(&at, &walk->path, &walk->path_capacity) < 0)
 		return name;
@@ -63,16 +63,18 @@ int walk_file(struct walk *walk, struct select_dir *dir, const char *name,
 	      unsigned char type, bool operand, bool follow)
 {
 	const struct select_globs *include = &walk->options->include;
-	struct candidate candidate = { .type = type, .operand = operand, .follow = follow };
+	const struct candidate candidate = {
+		.dir = dir,
+		.name = name,
+		.type = type,
+		.operand = operand,
+		.follow = follow,
+	};
 
 	if (include->count > 0 && !matches(walk, include, dir, name))
 		return 0;
 	if (walk_excludes(walk, dir, name))
 		return 0;
-	candidate.name = strdup(name);
-	if (!candidate.name)
-		return -ENOMEM;
-	candidate.dir = dir ? select_dir_ref(dir) : NULL;
 	return walk->ops->candidate(walk->ctx, &candidate);
 }
 

@@ -44,14 +44,14 @@ struct select_options {
 /* A directory that candidates are in. Shared by them; the last one closes it. */
 struct select_dir;
 
-/* A name that may be a file to look at: not yet opened, not yet checked. */
+/* A name that may be a file to look at: not yet opened, not yet checked. It owns nothing. */
 struct candidate {
-	struct select_dir *dir; /* a reference; NULL: @name is the whole path */
-	char *name;		/* malloc'ed */
-	unsigned char type;	/* DT_*, DT_UNKNOWN where it was not told */
-	bool operand;		/* named by the user: not to be skipped in silence */
-	bool follow;		/* if it is a symbolic link */
-	char *open_path;	/* of --pid: "/proc/7/map_files/..."; malloc'ed or NULL */
+	struct select_dir *dir; /* NULL: @name is the whole path */
+	const char *name;
+	const char *open_path; /* of --pid: "/proc/7/map_files/..."; else NULL */
+	unsigned char type;    /* DT_*, DT_UNKNOWN where it was not told */
+	bool operand;	       /* named by the user: not to be skipped in silence */
+	bool follow;	       /* if it is a symbolic link */
 };
 
 /* A file that was opened and passed the filters. */
@@ -62,8 +62,9 @@ struct found {
 };
 
 struct select_ops {
-	/* Takes what @candidate owns over. Non-zero ends the walk with that value. */
-	int (*candidate)(void *ctx, struct candidate *candidate);
+	/* What @candidate points to is borrowed until the return; for longer, copy the names
+	 * and take a reference to the directory. Non-zero ends the walk with that value. */
+	int (*candidate)(void *ctx, const struct candidate *candidate);
 	/* @path could not be entered or listed: @op is the verb of the message, @error a
 	 * negative errno. */
 	void (*error)(void *ctx, const char *op, const char *path, int error);
@@ -96,8 +97,6 @@ int select_open_at(const struct select_options *options, const struct candidate 
 
 /* Path of @candidate as to be shown, in @buf, grown as needed. 0 or -ENOMEM. */
 int candidate_path(const struct candidate *candidate, char **buf, size_t *capacity);
-
-void candidate_done(struct candidate *candidate);
 
 /* Open @path itself. Never hangs. -EISDIR for a directory, -ENODEV for what has no pages,
  * -ELOOP for a symbolic link when @nofollow. */

@@ -34,23 +34,27 @@ const char *select_type_name(mode_t mode)
 	}
 }
 
+static struct timespec time_from(struct statx_timestamp time)
+{
+	return (struct timespec){ time.tv_sec, time.tv_nsec };
+}
+
+/* Field by field: most of a struct stat is set here, and zeros below would show. */
 static void stat_from(const struct statx *stx, struct stat *ret)
 {
-	*ret = (struct stat){
-		.st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor),
-		.st_ino = stx->stx_ino,
-		.st_mode = stx->stx_mode,
-		.st_nlink = stx->stx_nlink,
-		.st_uid = stx->stx_uid,
-		.st_gid = stx->stx_gid,
-		.st_rdev = makedev(stx->stx_rdev_major, stx->stx_rdev_minor),
-		.st_size = (off_t)stx->stx_size,
-		.st_blksize = (blksize_t)stx->stx_blksize,
-		.st_blocks = (blkcnt_t)stx->stx_blocks,
-		.st_mtim = { stx->stx_mtime.tv_sec, stx->stx_mtime.tv_nsec },
-		.st_ctim = { stx->stx_ctime.tv_sec, stx->stx_ctime.tv_nsec },
-		.st_atim = { stx->stx_atime.tv_sec, stx->stx_atime.tv_nsec },
-	};
+	ret->st_dev = makedev(stx->stx_dev_major, stx->stx_dev_minor);
+	ret->st_ino = stx->stx_ino;
+	ret->st_mode = stx->stx_mode;
+	ret->st_nlink = stx->stx_nlink;
+	ret->st_uid = stx->stx_uid;
+	ret->st_gid = stx->stx_gid;
+	ret->st_rdev = makedev(stx->stx_rdev_major, stx->stx_rdev_minor);
+	ret->st_size = (off_t)stx->stx_size;
+	ret->st_blksize = (blksize_t)stx->stx_blksize;
+	ret->st_blocks = (blkcnt_t)stx->stx_blocks;
+	ret->st_mtim = time_from(stx->stx_mtime);
+	ret->st_ctim = time_from(stx->stx_ctime);
+	ret->st_atim = time_from(stx->stx_atime);
 }
 
 /*
@@ -180,12 +184,4 @@ int candidate_path(const struct candidate *candidate, char **buf, size_t *capaci
 	}
 	memcpy(*buf + prefix, candidate->name, length + 1);
 	return 0;
-}
-
-void candidate_done(struct candidate *candidate)
-{
-	candidate->dir = select_dir_unref(candidate->dir);
-	free(candidate->name);
-	free(candidate->open_path);
-	candidate->name = candidate->open_path = NULL;
 }

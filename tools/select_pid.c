@@ -27,13 +27,19 @@ static void cleanup_closedirp(DIR **dir)
 /* Hand the file over that is called @name and can be opened as @link, each file once. */
 static int add(struct walk *walk, struct seen *seen, const char *name, const char *link)
 {
-	struct candidate candidate = { .type = DT_REG, .operand = true, .follow = true };
+	struct candidate candidate = {
+		.name = name,
+		.open_path = link,
+		.type = DT_REG,
+		.operand = true,
+		.follow = true,
+	};
 	struct stat st;
 
 	/* The link reaches the very file, also when its name is gone or means another. */
 	if (fstatat(AT_FDCWD, link, &st, 0) < 0) {
-		link = name;
-		if (fstatat(AT_FDCWD, link, &st, 0) < 0) {
+		candidate.open_path = name;
+		if (fstatat(AT_FDCWD, name, &st, 0) < 0) {
 			walk_error(walk, NULL, "open", name, -errno);
 			return 0;
 		}
@@ -42,12 +48,7 @@ static int add(struct walk *walk, struct seen *seen, const char *name, const cha
 		return 0;
 	if (seen_before(seen, st.st_dev, st.st_ino))
 		return 0;
-	candidate.name = strdup(name);
-	candidate.open_path = strdup(link);
-	if (candidate.name && candidate.open_path)
-		return walk->ops->candidate(walk->ctx, &candidate);
-	candidate_done(&candidate);
-	return -ENOMEM;
+	return walk->ops->candidate(walk->ctx, &candidate);
 }
 
 /* /proc writes a newline in a name as \012. */

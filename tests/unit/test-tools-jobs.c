@@ -174,6 +174,61 @@ static int count_only(void *ctx, struct target *target, struct mmapfs_range rang
 	return 0;
 }
 
+struct sum {
+	uint64_t files, bytes;
+};
+
+struct add_log {
+	struct sum sum;
+	unsigned int sums;
+	unsigned int end_after; /* 0: never */
+};
+
+/* Odd files cannot be worked on. */
+static int work_on_even(void *ctx, struct target *target, struct mmapfs_range range,
+			void *result)
+{
+	struct result *found = result;
+
+	(void)ctx;
+	(void)range;
+	assert_int_equal(found->size, 0);
+	found->size = (uint64_t)target->st.st_size;
+	return found->size % 2 ? -EIO : 0;
+}
+
+static void add(void *ctx, struct mmapfs_range range, const void *result, void *sum)
+{
+	const struct result *found = result;
+	struct sum *to = sum;
+
+	(void)ctx;
+	(void)range;
+	to->files++;
+	to->bytes += found->size;
+}
+
+static int deliver_sum(void *ctx, const void *sum)
+{
+	const struct sum *from = sum;
+	struct add_log *log = ctx;
+
+	log->sums++;
+	log->sum.files += from->files;
+	log->sum.bytes += from->bytes;
+	return log->sums == log->end_after ? -EPIPE : 0;
+}
+
+static const struct jobs_ops add_ops = {
+	.result_size = sizeof(struct result),
+	.work = work_on_even,
+	.quick = true,
+	.verb = "weigh",
+	.add = add,
+	.deliver_sum = deliver_sum,
+	.sum_size = sizeof(struct sum),
+};
+
 static void hard_links_count_once_unless_asked(void **state)
 {
 	static const struct {
@@ -182,11 +237,12 @@ static void hard_links_count_once_unless_asked(void **state)
 	} rows[] = { { false, 1, 1 }, { false, 3, 1 }, { true, 1, 3 }, { true, 2, 3 } };
 	const struct jobs_ops ops = { .deliver = count_only };
 	char from[600], to[300];
+	struct add_log log;
 	char *dir[] = { from };
 
 	(void)state;
 	assert_int_equal(mkdir(scratch_path("links"), 0755), 0);
-	snprintf(from, sizeof(from), "%s", scratch_file("links/a", 1));
+	snprintf(from, sizeof(from), "%s", scratch_file("links/a", 2));
 	for (char c = 'b'; c <= 'c'; c++) {
 		snprintf(to, sizeof(to), "%s/links/%c", scratch_dir, c);
 		assert_int_equal(link(from, to), 0);
@@ -202,7 +258,43 @@ static void hard_links_count_once_unless_asked(void **state)
 		assert_int_equal(jobs_run(&options, &ops, &count, NULL, &tally), 0);
 		assert_int_equal(count, rows[i].want);
 		assert_int_equal(tally.files, rows[i].want);
+		log = (struct add_log){ 0 };
+		assert_int_equal(jobs_run(&options, &add_ops, &log, NULL, &tally), 0);
+		assert_int_equal(log.sum.files, rows[i].want);
 	}
+}
+
+static void sums_are_the_same_with_any_number_of_jobs(void **state)
+{
+	static const unsigned int jobs[] = { 1, 2, 3, 8 };
+	uint64_t bytes = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < FILES; i += 2)
+		bytes += i;
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		struct options options = options_for(jobs[i]);
+		struct tally tally = { 0 };
+		struct add_log log = { 0 };
+
+		assert_int_equal(jobs_run(&options, &add_ops, &log, NULL, &tally), 0);
+		assert_int_equal(log.sum.files, FILES / 2);
+		assert_int_equal(log.sum.bytes, bytes);
+		assert_true(log.sums < FILES / 4);
+		assert_int_equal(tally.files, FILES);
+		assert_int_equal(tally.failed, FILES / 2);
+	}
+}
+
+static void deliver_sum_can_end_the_run(void **state)
+{
+	struct options options = options_for(2);
+	struct add_log log = { .end_after = 2 };
+	struct tally tally = { 0 };
+
+	(void)state;
+	assert_int_equal(jobs_run(&options, &add_ops, &log, NULL, &tally), -EPIPE);
+	assert_int_equal(log.sums, 2);
 }
 
 static void failures_and_skips_are_counted(void **state)
@@ -305,6 +397,8 @@ int main(void)
 		cmocka_unit_test(order_is_the_same_with_any_number_of_jobs),
 		cmocka_unit_test(each_range_is_delivered),
 		cmocka_unit_test(deliver_can_end_the_run),
+		cmocka_unit_test(sums_are_the_same_with_any_number_of_jobs),
+		cmocka_unit_test(deliver_sum_can_end_the_run),
 		cmocka_unit_test(hard_links_count_once_unless_asked),
 		cmocka_unit_test(failures_and_skips_are_counted),
 		cmocka_unit_test(few_descriptors_are_enough),

@@ -33,7 +33,7 @@ static void add(struct said *said, const char *mark, const char *path, const cha
 	said->lines[said->count++] = strdup(line);
 }
 
-static int on_candidate(void *ctx, struct candidate *candidate)
+static int on_candidate(void *ctx, const struct candidate *candidate)
 {
 	struct said *said = ctx;
 	struct found found;
@@ -52,7 +52,6 @@ static int on_candidate(void *ctx, struct candidate *candidate)
 		add(said, "!", path, "");
 	}
 	free(path);
-	candidate_done(candidate);
 	return 0;
 }
 
@@ -331,7 +330,7 @@ static void make_deep(void)
 	close(at);
 }
 
-static int count_candidate(void *ctx, struct candidate *candidate)
+static int count_candidate(void *ctx, const struct candidate *candidate)
 {
 	struct select_options options = { .max_size = UINT64_MAX };
 	struct found found;
@@ -339,7 +338,6 @@ static int count_candidate(void *ctx, struct candidate *candidate)
 
 	assert_int_equal(select_open(&options, candidate, &found), VERDICT_FOUND);
 	close(found.fd);
-	candidate_done(candidate);
 	++*count;
 	return 0;
 }
