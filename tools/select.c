@@ -59,10 +59,20 @@ bool walk_excludes(struct walk *walk, struct select_dir *dir, const char *name)
 	return matches(walk, &walk->options->exclude, dir, name);
 }
 
+int walk_candidate(struct walk *walk, const struct candidate *candidate)
+{
+	const struct select_globs *include = &walk->options->include;
+
+	if (include->count > 0 && !matches(walk, include, candidate->dir, candidate->name))
+		return 0;
+	if (walk_excludes(walk, candidate->dir, candidate->name))
+		return 0;
+	return walk->ops->candidate(walk->ctx, candidate);
+}
+
 int walk_file(struct walk *walk, struct select_dir *dir, const char *name,
 	      unsigned char type, bool operand, bool follow)
 {
-	const struct select_globs *include = &walk->options->include;
 	const struct candidate candidate = {
 		.dir = dir,
 		.name = name,
@@ -71,11 +81,7 @@ int walk_file(struct walk *walk, struct select_dir *dir, const char *name,
 		.follow = follow,
 	};
 
-	if (include->count > 0 && !matches(walk, include, dir, name))
-		return 0;
-	if (walk_excludes(walk, dir, name))
-		return 0;
-	return walk->ops->candidate(walk->ctx, &candidate);
+	return walk_candidate(walk, &candidate);
 }
 
 int walk_operand(struct walk *walk, const char *path)

@@ -48,7 +48,7 @@ static int add(struct walk *walk, struct seen *seen, const char *name, const cha
 		return 0;
 	if (seen_before(seen, st.st_dev, st.st_ino))
 		return 0;
-	return walk->ops->candidate(walk->ctx, &candidate);
+	return walk_candidate(walk, &candidate);
 }
 
 /* /proc writes a newline in a name as \012. */

@@ -15,7 +15,10 @@ struct walk {
 	size_t path_capacity;
 };
 
-/* Hand @name in @dir (NULL: a whole path) over, unless a glob is against it. */
+/* Hand @candidate over, unless a glob is against it. */
+int walk_candidate(struct walk *walk, const struct candidate *candidate);
+
+/* The same of @name in @dir (NULL: a whole path). */
 int walk_file(struct walk *walk, struct select_dir *dir, const char *name,
 	      unsigned char type, bool operand, bool follow);
 

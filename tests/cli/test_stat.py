@@ -323,6 +323,16 @@ def test_files_of_a_process(source):
         assert len(found) == 1 and found[0]["resident"] == 8
 
 
+@pytest.mark.parametrize("glob, wanted", [("--include=kept-*", "kept-a"),
+                                          ("--exclude=kept-*", "other")])
+def test_globs_choose_among_the_files_of_a_process(source, glob, wanted):
+    paths = [mmapfs.fill(source / name, PAGE) for name in ("kept-a", "other")]
+    with open(paths[0], "rb"), open(paths[1], "rb"):
+        files = tool.report("stat", glob, "--pid", os.getpid())["files"]
+    here = [row["path"] for row in files if row["path"].startswith(str(source))]
+    assert here == [str(source / wanted)]
+
+
 # ---- output ------------------------------------------------------------------------------
 
 
