@@ -26,14 +26,22 @@
 
 /* ---- reading ---- */
 
-/* Of what is wrong with the policy: "FILE:LINE: REASON". */
+/* Of what is wrong with the policy: "FILE:LINE: REASON" of its text, else a sentence. */
 struct complaint {
 	char text[sizeof(((struct policy_keeper *)0)->error)];
 };
 
 static void complain_of_file(struct complaint *complaint, const char *path, int error)
 {
-	(void)snprintf(complaint->text, sizeof(complaint->text), "%s: %s", path,
+	const char *why = error == -ENODEV ? "it is no regular file" : strerror(-error);
+
+	(void)snprintf(complaint->text, sizeof(complaint->text),
+		       "cannot read the policy '%s': %s", path, why);
+}
+
+static void complain_of_memory(struct complaint *complaint, const char *what, int error)
+{
+	(void)snprintf(complaint->text, sizeof(complaint->text), "%s: %s", what,
 		       strerror(-error));
 }
 
@@ -117,7 +125,7 @@ static int add_globs(struct policy *policy, const struct option_globs *globs, co
 		if (r == -EINVAL)
 			complain_of_text(ret_complaint, option, &error);
 		else if (r < 0)
-			complain_of_file(ret_complaint, option, r);
+			complain_of_memory(ret_complaint, option, r);
 	}
 	return r;
 }
@@ -136,7 +144,7 @@ static int load(const struct policy_keeper *keeper, struct complaint *ret_compla
 	int r = policy_new(&policy);
 
 	if (r < 0)
-		complain_of_file(ret_complaint, "policy", r);
+		complain_of_memory(ret_complaint, "policy", r);
 	if (r == 0 && keeper->path)
 		r = add_file(policy, keeper->path, ret_complaint);
 	if (r == 0)

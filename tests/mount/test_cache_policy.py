@@ -106,9 +106,10 @@ def check_failed_start(base, source, where, why):
 
 
 @pytest.mark.parametrize("option, why", [
-    ("policy=none", "none: No such file or directory"),
-    ("policy=/etc", "/etc: Is a directory"),
-    ("policy=fifo", "fifo: No such device"),
+    ("policy=none", "/none': No such file or directory"),
+    ("policy=/etc", "cannot read the policy '/etc': Is a directory"),
+    ("policy=fifo", "/fifo': it is no regular file"),
+    ("policy=loop", "/loop': Too many levels of symbolic links"),
     ("policy=", "bad value in option 'policy='"),
     ("policy=mnt/rules", "cannot be on the mount that it is for"),
     ("lock=a//b", 'option lock: bad pattern "a//b": it has two slashes in a row'),
@@ -119,6 +120,7 @@ def test_an_option_that_cannot_be_says_so(option, why, base, source):
     (base / "mnt").mkdir()
     (base / "mnt" / "rules").write_text("")
     os.mkfifo(base / "fifo")
+    (base / "loop").symlink_to("loop")
     result = mmapfs.run_daemon(source, base / "mnt", "-o", option, cwd=base)
     assert result.returncode == 1
     line, = result.stderr.splitlines()
@@ -487,7 +489,9 @@ def test_a_reload_with_an_error_keeps_the_old_policy_and_says_so(again, start, s
     assert is_locked(mounted / "a.x")
     path.unlink()
     assert errno_of(reload, mounted) == "ENOENT"
-    assert policy(mounted.point)["reload_error"] == f"{path}: No such file or directory"
+    why = f"cannot read the policy '{path}': No such file or directory"
+    assert policy(mounted.point)["reload_error"] == why
+    assert f"mmapfs: {why}; the old policy stays\n" in mounted.text()
     rules("[*.x]", "warm = yes")
     reload(mounted)
     fields = settled(mounted)
