@@ -15,6 +15,7 @@
 #include "cache_find.h"
 #include "cache_known.h"
 #include "cache_look.h"
+#include "table_window.h"
 #include "ticker.h"
 
 /* From one walk to the next: so many milliseconds at least, or times the work. */
@@ -204,11 +205,38 @@ struct budget *budget_free(struct budget *budget)
 
 /* ---- what others tell and ask ---- */
 
+struct signing {
+	struct budget *budget;
+	enum known_sign sign;
+};
+
+static void sign_owner(void *ctx, const struct window *owner)
+{
+	const struct signing *signing = ctx;
+
+	known_sign(signing->budget->known, owner->inode, signing->sign);
+}
+
+/* The pages of a window may be counted with others that show them too, and the kernel may have
+ * read more than the window. */
+static void sign_windows(struct budget *budget, const struct window *window,
+			 enum known_sign sign)
+{
+	struct signing signing = { budget, sign }, near = { budget, KNOWN_READING };
+
+	window_each_owner(window, sign_owner, &signing);
+	if (sign == KNOWN_CLOSED)
+		window_each_near(window, sign_owner, &near);
+}
+
 static void sign(struct budget *budget, struct inode *inode, enum known_sign sign)
 {
 	if (is_off(budget))
 		return;
-	known_sign(budget->known, inode, sign);
+	if (inode->window)
+		sign_windows(budget, inode->window, sign);
+	else
+		known_sign(budget->known, inode, sign);
 	if (looker_is_idle(budget->looker))
 		wake(budget);
 }
@@ -254,6 +282,7 @@ void budget_figures(struct budget *budget, struct budget_figures *ret)
 		.low = marks.low,
 		.used = sums.resident,
 		.locked = sums.locked,
+		.fixed = sums.fixed,
 		.files = sums.files,
 		.unknown_files = sums.unknown_files,
 		.untracked = sums.untracked,

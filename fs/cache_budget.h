@@ -66,6 +66,7 @@ struct budget_figures {
 	uint64_t used;	/* resident at the last look */
 	uint64_t peak;	/* the most that a look found since the limit was set */
 	uint64_t locked;
+	uint64_t fixed; /* of `used`, in memory that has no disk to read it from again */
 	uint64_t files;		/* known */
 	uint64_t unknown_files; /* of those, ones whose residency cannot be known */
 	uint64_t untracked;   /* uses of files for which there was no room in the table */

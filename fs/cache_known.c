@@ -10,6 +10,7 @@
 #include "base/macro.h"
 #include "cache_policy.h"
 #include "region.h"
+#include "table_window.h"
 
 /* With its inode, a known file takes some 300 bytes. */
 #define FILES_MAX 1000000
@@ -138,6 +139,7 @@ static void count_in(struct known_sums *sums, const struct shed_look *look)
 {
 	sums->resident += look->resident;
 	sums->locked += look->locked;
+	sums->fixed += look->fixed ? look->resident : 0;
 	sums->unknown_files += !look->known;
 }
 
@@ -145,6 +147,7 @@ static void count_out(struct known_sums *sums, const struct shed_look *look)
 {
 	sums->resident -= look->resident;
 	sums->locked -= look->locked;
+	sums->fixed -= look->fixed ? look->resident : 0;
 	sums->unknown_files -= !look->known;
 }
 
@@ -365,11 +368,51 @@ uint64_t known_measured(struct known *known, struct known_file *file,
 	return grown;
 }
 
-static bool is_open(struct inode *inode)
+/* ---- who has hold of the pages that count with an inode ---- */
+
+static void add_open(void *ctx, const struct window *other, struct mmapfs_range range)
+{
+	bool *open = ctx;
+
+	(void)range;
+	*open |= atomic_load(&other->inode->data_path) != DATA_PATH_UNDECIDED;
+}
+
+static void add_written(void *ctx, const struct window *other, struct mmapfs_range range)
+{
+	bool *written = ctx;
+
+	(void)range;
+	*written |= atomic_load(&other->inode->writers) > 0;
+}
+
+/* Of other windows over the pages that count with @inode. */
+static bool any_other(const struct inode *inode, window_fn fn)
+{
+	struct mmapfs_range own;
+	bool any = false;
+
+	if (inode->window && window_own(inode->window, &own))
+		window_each_other(inode->window, own, fn, &any);
+	return any;
+}
+
+static bool has_opens(struct inode *inode)
 {
 	SCOPE_LOCK(inode_lock(inode));
 
 	return inode->opens > 0;
+}
+
+static bool is_open(struct inode *inode)
+{
+	return has_opens(inode) || any_other(inode, add_open);
+}
+
+/* Needs no lock. */
+static bool has_writers(struct inode *inode)
+{
+	return atomic_load(&inode->writers) > 0 || any_other(inode, add_written);
 }
 
 /* Returns whether @file was taken out. */
@@ -402,7 +445,7 @@ void known_set_written(struct known *known, struct known_file *file, bool writte
 	SCOPE_LOCK(&known->mutex);
 
 	/* Who has it open for writing may write at any moment. */
-	file->written = written || atomic_load(&file->inode->writers) > 0;
+	file->written = written || has_writers(file->inode);
 }
 
 static void copy_slice(struct known *known, const struct known_list *list, size_t from,

@@ -76,6 +76,7 @@ bool known_found(struct known *known, struct inode *inode, const struct shed_loo
 struct known_sums {
 	uint64_t resident; /* bytes */
 	uint64_t locked;
+	uint64_t fixed; /* bytes that cannot be evicted, see struct shed_look */
 	uint64_t files;
 	uint64_t unknown_files; /* of those, not to be measured */
 	uint64_t untracked;	/* signs of files for which there was no room */

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/macro.h"
 #include "ctl_private.h"
+#include "table_window.h"
 
 /* Where part after part stays, because programs have it mapped, so many are tried. */
 #define PARTS_MAX 16
@@ -46,21 +47,54 @@ static bool is_left(struct inode *inode, struct mmapfs_map *map)
 	return !inode->opens && fstat(mmapfs_map_fd(map), &st) == 0 && !st.st_nlink;
 }
 
+/* What of @inode is looked at and evicted. False: nothing, others do. */
+static bool part_of(const struct inode *inode, struct mmapfs_range *ret)
+{
+	*ret = (struct mmapfs_range){ 0, UINT64_MAX };
+	return !inode->window || window_own(inode->window, ret);
+}
+
+static void add_locked(void *ctx, const struct window *other, struct mmapfs_range range)
+{
+	uint64_t *locked = ctx;
+
+	*locked += region_locked(other->inode, range.offset, range.offset + range.length);
+}
+
+/* Bytes locked by this mount, through whatever window; what two have locked counts twice, but
+ * all of it no more than there is. */
+static uint64_t locked_bytes(struct inode *inode, uint64_t begin, uint64_t end)
+{
+	const struct mmapfs_range range = { begin, end - begin };
+	uint64_t locked = region_locked(inode, begin, end);
+
+	if (inode->window)
+		window_each_other(inode->window, range, add_locked, &locked);
+	return inode->window ? u64_min(locked, align_up(end - begin, ctl_page_size())) : locked;
+}
+
 int shed_look(struct fs *fs, struct inode *inode, struct shed_look *ret)
 {
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
 	struct mmapfs_residency found = MMAPFS_INIT(found);
-	const struct mmapfs_range whole = { 0, 0 };
-	int r = region_open_map(fs, inode, MMAPFS_ACCESS_READ, &map);
+	struct mmapfs_range part;
+	int r;
 
+	*ret = (struct shed_look){ .known = true };
+	if (!part_of(inode, &part))
+		return 0;
+	r = region_open_map(fs, inode, MMAPFS_ACCESS_READ, &map);
+	if (r >= 0 && part.offset && part.offset >= mmapfs_map_length(map))
+		return 0;
 	if (r >= 0)
-		r = mmapfs_residency(map, whole, 0, &found);
+		r = mmapfs_residency(map, part, 0, &found);
 	if (r < 0)
 		return r;
 	*ret = (struct shed_look){
 		.known = is_known(&found),
 		.resident = resident_bytes(&found),
-		.locked = region_locked(inode, 0, UINT64_MAX),
+		.locked = locked_bytes(inode, part.offset,
+				       add_saturated(part.offset, part.length)),
 		.dirty = found.valid & MMAPFS_DIRTY && found.dirty + found.writeback > 0,
 		.fixed = found.reason == MMAPFS_REASON_MEMORY_FS,
 	};
@@ -74,6 +108,9 @@ struct shedding {
 	struct fs *fs;
 	struct inode *inode;
 	struct mmapfs_map *map;
+	uint64_t begin; /* of the part that is evicted */
+	uint64_t end;
+	uint64_t shift; /* how far into a granule of the source the file begins */
 	uint64_t size; /* of the file */
 	uint32_t flags;
 	struct shed_result result;
@@ -93,21 +130,23 @@ static int may_go(const struct shedding *shedding, uint64_t begin, uint64_t end,
 	if (!is_known(&found))
 		return -ENODATA;
 	resident = resident_bytes(&found);
-	*ret = resident - u64_min(resident, region_locked(shedding->inode, begin, end));
+	*ret = resident - u64_min(resident, locked_bytes(shedding->inode, begin, end));
 	return 0;
 }
 
-/* Where to end, so that of what lies between @begin and there @bytes may go. */
+/* Where to end, so that of what lies between @begin and there @bytes may go: at a multiple of
+ * the granule in the source, where folios end too. */
 static int find_end(const struct shedding *shedding, uint64_t begin, uint64_t bytes,
 		    uint64_t *ret)
 {
-	const uint64_t granule = shed_granule();
-	uint64_t less = begin, enough = align_up(shedding->size, granule);
+	const uint64_t granule = shed_granule(), shift = shedding->shift;
+	uint64_t less = align_down(begin + shift, granule);
+	uint64_t enough = align_up(shedding->end + shift, granule);
 
 	while (enough - less > granule) {
 		const uint64_t middle = less + align_down((enough - less) / 2, granule);
 		uint64_t found;
-		int r = may_go(shedding, begin, middle, &found);
+		int r = may_go(shedding, begin, middle - shift, &found);
 
 		if (r < 0)
 			return r;
@@ -116,7 +155,7 @@ static int find_end(const struct shedding *shedding, uint64_t begin, uint64_t by
 		else
 			less = middle;
 	}
-	*ret = enough;
+	*ret = u64_min(enough - shift, shedding->end);
 	return 0;
 }
 
@@ -139,9 +178,9 @@ static int evict_part(struct shedding *shedding, uint64_t begin, uint64_t end)
 
 static int evict_parts(struct shedding *shedding, uint64_t bytes)
 {
-	uint64_t begin = 0, end;
+	uint64_t begin = shedding->begin, end;
 
-	for (int i = 0; i < PARTS_MAX && begin < shedding->size; i++, begin = end) {
+	for (int i = 0; i < PARTS_MAX && begin < shedding->end; i++, begin = end) {
 		int r;
 
 		if (shedding->result.freed >= bytes)
@@ -164,13 +203,20 @@ int shed_evict(struct fs *fs, struct inode *inode, uint64_t bytes, bool sync,
 	struct shedding shedding = { .fs = fs,
 				     .inode = inode,
 				     .flags = sync ? MMAPFS_EVICT_SYNC : 0 };
-	int r = region_open_map(fs, inode, MMAPFS_ACCESS_READ, &map);
+	struct mmapfs_range part;
+	int r;
 
 	*ret = shedding.result;
+	if (!part_of(inode, &part))
+		return 0;
+	r = region_open_map(fs, inode, MMAPFS_ACCESS_READ, &map);
 	if (r < 0)
 		return r;
 	shedding.map = map;
 	shedding.size = mmapfs_map_length(map);
+	shedding.shift = inode->window ? inode->window->offset & (shed_granule() - 1) : 0;
+	shedding.begin = part.offset;
+	shedding.end = u64_min(shedding.size, add_saturated(part.offset, part.length));
 	r = evict_parts(&shedding, bytes);
 	*ret = shedding.result;
 	return r;

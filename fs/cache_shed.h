@@ -3,7 +3,8 @@
  * cache_shed.h - what a file has in RAM, and how to take some of it away. Model.
  *
  * What goes first is the beginning of the file: of a file that is being read from end to
- * end it is what the reader has left behind.
+ * end it is what the reader has left behind. Of the window of a region table it is all about
+ * the part that is its own, see window_own().
  */
 #ifndef MMAPFS_FS_CACHE_SHED_H
 #define MMAPFS_FS_CACHE_SHED_H

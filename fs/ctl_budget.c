@@ -51,6 +51,7 @@ static int print_figures(const struct budget_figures *figures, struct ctl_text *
 		{ "used", figures->used },
 		{ "peak", figures->peak },
 		{ "locked", figures->locked },
+		{ "fixed", figures->fixed },
 		{ "files", figures->files },
 		{ "unknown_files", figures->unknown_files },
 		{ "untracked", figures->untracked },

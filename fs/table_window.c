@@ -12,6 +12,10 @@
 
 #define BLOCK 512 /* the unit of st_blocks */
 
+/* How far away a window is still near, and at most how many are, on each side. */
+#define NEAR_BYTES (UINT64_C(16) << 20)
+#define NEAR_WINDOWS 8
+
 /* Where it ends in the source, at most. */
 static uint64_t window_end(const struct window *window)
 {
@@ -176,11 +180,16 @@ static size_t count_before(const struct window_source *source, uint64_t end)
 	return low;
 }
 
+static uint64_t page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 void window_each_other(const struct window *window, struct mmapfs_range range, window_fn fn,
 		       void *ctx)
 {
 	const struct window_source *source = window->source;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t page = page_size();
 	uint64_t begin = align_down(add_saturated(window->offset, range.offset), page);
 	uint64_t end = window_end(window);
 
@@ -199,5 +208,82 @@ void window_each_other(const struct window *window, struct mmapfs_range range, w
 			break;
 		if (other != window && from < to)
 			fn(ctx, other, (struct mmapfs_range){ from - other->offset, to - from });
+	}
+}
+
+/* ---- whose a page is ---- */
+
+/* Places in the source. */
+struct places {
+	uint64_t begin;
+	uint64_t end;
+};
+
+static struct places pages_of(const struct window *window)
+{
+	return (struct places){ align_down(window->offset, page_size()),
+				align_up(window_end(window), page_size()) };
+}
+
+/* None, where they end before they begin. */
+static struct places own_pages(const struct window *window)
+{
+	const struct window_source *source = window->source;
+	struct places own = pages_of(window);
+
+	if (source && window->index)
+		own.begin = u64_max(own.begin,
+				    align_up(source->windows[window->index - 1]->reach,
+					     page_size()));
+	return own;
+}
+
+bool window_own(const struct window *window, struct mmapfs_range *ret)
+{
+	const struct places own = own_pages(window);
+	const uint64_t begin = u64_max(own.begin, window->offset);
+
+	if (begin >= own.end)
+		return false;
+	*ret = (struct mmapfs_range){ begin - window->offset, own.end - begin };
+	return true;
+}
+
+static bool overlap(struct places a, struct places b)
+{
+	return u64_max(a.begin, b.begin) < u64_min(a.end, b.end);
+}
+
+void window_each_owner(const struct window *window, window_owner_fn fn, void *ctx)
+{
+	const struct window_source *source = window->source;
+	const struct places shown = pages_of(window);
+
+	if (!source) {
+		fn(ctx, window);
+		return;
+	}
+	/* Of those behind it, none begins to own before this one ends. */
+	for (size_t i = window->index + 1; i-- > 0;) {
+		const struct window *owner = source->windows[i];
+
+		if (align_up(owner->reach, page_size()) <= shown.begin)
+			break;
+		if (overlap(own_pages(owner), shown))
+			fn(ctx, owner);
+	}
+}
+
+void window_each_near(const struct window *window, window_owner_fn fn, void *ctx)
+{
+	const struct window_source *source = window->source;
+	const size_t from = window->index - u64_min(window->index, NEAR_WINDOWS);
+	const struct places near = { window->offset - u64_min(window->offset, NEAR_BYTES),
+				     add_saturated(window_end(window), NEAR_BYTES) };
+
+	for (size_t i = from; source && i < source->count &&
+			      i <= window->index + NEAR_WINDOWS; i++) {
+		if (i != window->index && overlap(own_pages(source->windows[i]), near))
+			fn(ctx, source->windows[i]);
 	}
 }

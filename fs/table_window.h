@@ -92,6 +92,21 @@ typedef void (*window_fn)(void *ctx, const struct window *window, struct mmapfs_
 void window_each_other(const struct window *window, struct mmapfs_range range, window_fn fn,
 		       void *ctx);
 
+/*
+ * The part of @window that counts as its own, so that a page which several windows show counts
+ * once: whole pages that no window before it in the order of its source shows. False: there is
+ * none. The length is never 0.
+ */
+bool window_own(const struct window *window, struct mmapfs_range *ret);
+
+/* Call @fn for every window whose own part has pages that @window shows, itself among them. */
+typedef void (*window_owner_fn)(void *ctx, const struct window *owner);
+void window_each_owner(const struct window *window, window_owner_fn fn, void *ctx);
+
+/* Call @fn for windows that lie next to @window in the source, a few on either side: what the
+ * kernel reads ahead and around of it is theirs. */
+void window_each_near(const struct window *window, window_owner_fn fn, void *ctx);
+
 /* Once the windows of a source are all there: put them in order. */
 void window_source_sort(struct window_source *source);
 

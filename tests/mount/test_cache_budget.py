@@ -16,7 +16,7 @@ from mmapfs import MIB, NOBODY, errno_of, run_as, wait_until
 
 LIMIT = 64 * MIB
 FILE = 8 * MIB
-KEYS = ["limit", "low", "used", "peak", "locked", "files", "unknown_files", "untracked",
+KEYS = ["limit", "low", "used", "peak", "locked", "fixed", "files", "unknown_files", "untracked",
         "looks", "full_looks", "full_look_us", "evicted", "refused", "sync_errors",
         "pressure"]
 
@@ -213,6 +213,7 @@ def test_nothing_is_asked_of_a_memory_filesystem(source, mount):
     wait_until(lambda: mmapfs.budget(mounted.point)["used"] == 12 * FILE, what="a look")
     fields = mmapfs.budget(mounted.point)
     assert fields["evicted"] == fields["refused"] == 0
+    assert fields["fixed"] == 12 * FILE
     mounted.unmount()
     subprocess.run(["umount", source], check=True)
 

@@ -395,6 +395,104 @@ static void search_finds_what_looking_at_all_finds(void **state)
 	}
 }
 
+/* ---- whose a page is ---- */
+
+#define PAGES 16
+
+/* Bits of pages of @window that it shows, or that are its own. */
+static unsigned int shown_pages(const struct window *window)
+{
+	unsigned int bits = 0;
+
+	for (uint64_t page = window->offset / 4096;
+	     page * 4096 < window->offset + window->length; page++)
+		bits |= 1u << page;
+	return bits;
+}
+
+static unsigned int own_pages_of(const struct window *window)
+{
+	struct mmapfs_range own;
+	struct window piece = *window;
+
+	if (!window_own(window, &own))
+		return 0;
+	/* It begins with a page, or where the window does. */
+	assert_true(own.offset == 0 || (window->offset + own.offset) % 4096 == 0);
+	piece.offset += own.offset;
+	piece.length = own.length;
+	return shown_pages(&piece);
+}
+
+static void note_owner(void *ctx, const struct window *owner)
+{
+	unsigned int *owners = ctx;
+
+	assert_false(*owners & 1u << (owner - windows));
+	*owners |= 1u << (owner - windows);
+}
+
+static void check_owners(void)
+{
+	unsigned int shown = 0, owned = 0;
+
+	for (size_t i = 0; i < WINDOWS; i++) {
+		const unsigned int own = own_pages_of(&windows[i]);
+
+		assert_int_equal(own & ~shown_pages(&windows[i]), 0);
+		assert_int_equal(own & owned, 0);
+		owned |= own;
+		shown |= shown_pages(&windows[i]);
+	}
+	assert_int_equal(owned, shown);
+	for (size_t i = 0; i < WINDOWS; i++) {
+		unsigned int owners = 0, found = 0;
+
+		for (size_t j = 0; j < WINDOWS; j++) {
+			if (own_pages_of(&windows[j]) & shown_pages(&windows[i]))
+				owners |= 1u << j;
+		}
+		window_each_owner(&windows[i], note_owner, &found);
+		assert_int_equal(found, owners);
+	}
+}
+
+static void every_page_that_is_shown_is_one_window_s_own(void **state)
+{
+	uint64_t places[WINDOWS][2];
+
+	(void)state;
+	if (sysconf(_SC_PAGESIZE) != 4096)
+		skip();
+	srandom(1);
+	for (int round = 0; round < 20000; round++) {
+		for (size_t i = 0; i < WINDOWS; i++) {
+			const uint64_t offset = (uint64_t)random() % (PAGES * 4096 - 1);
+			const uint64_t unit = random() % 2 ? 4096 : 1;
+
+			places[i][0] = offset / unit * unit;
+			places[i][1] = 1 + (uint64_t)random() %
+						   (PAGES * 4096 - places[i][0]);
+		}
+		arrange(places, WINDOWS);
+		check_owners();
+	}
+}
+
+static void a_window_without_a_source_is_its_own(void **state)
+{
+	struct mmapfs_range own;
+	unsigned int found = 0;
+
+	(void)state;
+	windows[0] = memory;
+	assert_true(window_own(&windows[0], &own));
+	assert_int_equal(own.offset, 0);
+	assert_true(own.length >= memory.length);
+	window_each_owner(&windows[0], note_owner, &found);
+	assert_int_equal(found, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +507,8 @@ int main(void)
 		cmocka_unit_test(a_hole_punched_past_the_end_spares_what_lies_behind),
 		cmocka_unit_test(seeking_finds_data_and_holes_of_the_window_alone),
 		cmocka_unit_test(windows_over_the_same_pages_find_each_other),
+		cmocka_unit_test(every_page_that_is_shown_is_one_window_s_own),
+		cmocka_unit_test(a_window_without_a_source_is_its_own),
 		cmocka_unit_test(neighbours_that_share_a_page_find_each_other),
 		cmocka_unit_test(what_is_of_no_source_has_no_others),
 		cmocka_unit_test(search_finds_what_looking_at_all_finds),
