@@ -431,6 +431,13 @@ static bool settle(struct known *known, struct known_file *file, bool open)
 	return true;
 }
 
+uint64_t known_growable(const struct known_file *file)
+{
+	if (file->last.fixed)
+		return 0;
+	return has_writers(file->inode) ? UINT64_MAX : file->last.absent;
+}
+
 bool known_settle(struct known *known, struct known_file *file)
 {
 	const bool gone = settle(known, file, is_open(file->inode));

@@ -119,6 +119,9 @@ uint64_t known_measured(struct known *known, struct known_file *file,
  * it is gone. */
 bool known_settle(struct known *known, struct known_file *file);
 
+/* How many bytes @file may bring by what who has it open does: any number, where they write. */
+uint64_t known_growable(const struct known_file *file);
+
 /* @file is about to be written back (false), or that failed (true). Who opens it for
  * writing from here on sets it again. */
 void known_set_written(struct known *known, struct known_file *file, bool written);

@@ -58,6 +58,7 @@ struct looker {
 	uint64_t announced_seen;
 	uint64_t signs_seen;
 	uint64_t grown;	     /* bytes, since the last quick look */
+	uint64_t growable;   /* of the files in use */
 	uint64_t last_quick; /* nanoseconds */
 	uint64_t next_full;
 	uint64_t earliest; /* no look before */
@@ -128,11 +129,15 @@ static void look_at(struct looker *looker, struct known_file *file)
 
 static void look_at_files_in_use(struct looker *looker)
 {
+	looker->growable = 0;
 	if (known_list_in_use(looker->known, &looker->list) < 0)
 		return;
 	for (size_t i = 0; i < looker->list.count && !is_stopping(looker); i++) {
-		look_at(looker, looker->list.file[i]);
-		(void)known_settle(looker->known, looker->list.file[i]);
+		struct known_file *file = looker->list.file[i];
+
+		look_at(looker, file);
+		looker->growable = add_saturated(looker->growable, known_growable(file));
+		(void)known_settle(looker->known, file);
 	}
 }
 
@@ -366,6 +371,7 @@ static uint64_t watch(struct looker *looker, uint64_t limit)
 	freed = relieve(looker, limit);
 	sums = known_sums(looker->known);
 	quick.grown = looker->grown;
+	quick.growable = looker->growable;
 	quick.room = limit - u64_min(limit, sums.resident);
 	quick.over = sums.resident > limit;
 	quick.held = quick.over && !freed;

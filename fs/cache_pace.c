@@ -29,6 +29,11 @@
 #define IDLE_SHARE 16
 #define IDLE_MIN (SECOND)
 
+/* Files that could grow too much are looked at so often all the same (milliseconds), if that
+ * takes no more than one part in so many of the time of one CPU. */
+#define IDLE_WATCHED 20
+#define IDLE_COST_SHARE 200
+
 /* A look takes at most one part in so many of the time of one CPU. */
 #define QUICK_SHARE 10
 #define FULL_SHARE 20
@@ -91,6 +96,19 @@ uint64_t pace_least(const struct pace_quick *look)
 	return u64_max(QUICK_MIN, look->cost_ns * (QUICK_SHARE - 1) / MS);
 }
 
+/* Milliseconds, at least; @delay: when in use. */
+static uint64_t idle_pause(const struct pace *pace, const struct pace_quick *look,
+			   uint64_t delay)
+{
+	const uint64_t pause = pace->idle_ns / IDLE_SHARE / MS;
+	const uint64_t watched = u64_max(delay, u64_max(IDLE_WATCHED,
+							look->cost_ns * IDLE_COST_SHARE / MS));
+
+	if (look->growable <= add_saturated(look->room, look->slack))
+		return pause;
+	return u64_min(pause, watched);
+}
+
 uint64_t pace_quick(struct pace *pace, const struct pace_quick *look)
 {
 	uint64_t floor = 0, delay;
@@ -102,7 +120,7 @@ uint64_t pace_quick(struct pace *pace, const struct pace_quick *look)
 				     time_for(add_saturated(look->room, look->slack),
 					      pace->peak));
 	if (pace_is_idle(pace))
-		floor = pace->idle_ns / IDLE_SHARE / MS;
+		floor = idle_pause(pace, look, delay);
 	if (pace->held)
 		floor = u64_max(floor,
 				HELD_FIRST << u64_min(pace->held - 1, HELD_DOUBLINGS));

@@ -7,7 +7,9 @@
  * A quick look is one at the files in use, which are few. It comes before the room that
  * is left can be used up at the rate of growth last seen, and before the room and the
  * slack can be used up at the highest rate ever seen: a burst out of nothing passes the
- * limit by no more than the slack. A full look is one at all known files.
+ * limit by no more than the slack. Where nothing has happened for a while it comes ever later,
+ * but for files in use that could pass the limit by more than the slack: they may begin to grow
+ * without a sign. A full look is one at all known files.
  */
 #ifndef MMAPFS_FS_CACHE_PACE_H
 #define MMAPFS_FS_CACHE_PACE_H
@@ -32,6 +34,7 @@ struct pace_quick {
 	uint64_t slack;	     /* bytes by which it may be passed for a moment */
 	uint64_t grown;	     /* bytes, since the last quick look */
 	uint64_t elapsed_ns; /* since then */
+	uint64_t growable;   /* bytes that files in use could yet bring, read to the end */
 	uint64_t cost_ns;    /* what this look took, without evicting */
 	bool signs;	     /* a file was opened or closed since then */
 	bool over;	     /* there is still too much, */

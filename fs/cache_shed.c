@@ -78,21 +78,26 @@ int shed_look(struct fs *fs, struct inode *inode, struct shed_look *ret)
 	_cleanup_(close_mapp) struct mmapfs_map *map = NULL;
 	struct mmapfs_residency found = MMAPFS_INIT(found);
 	struct mmapfs_range part;
+	uint64_t size;
 	int r;
 
 	*ret = (struct shed_look){ .known = true };
 	if (!part_of(inode, &part))
 		return 0;
 	r = region_open_map(fs, inode, MMAPFS_ACCESS_READ, &map);
-	if (r >= 0 && part.offset && part.offset >= mmapfs_map_length(map))
-		return 0;
-	if (r >= 0)
-		r = mmapfs_residency(map, part, 0, &found);
 	if (r < 0)
 		return r;
+	size = mmapfs_map_length(map);
+	if (part.offset && part.offset >= size)
+		return 0;
+	r = mmapfs_residency(map, part, 0, &found);
+	if (r < 0)
+		return r;
+	size = u64_min(size, add_saturated(part.offset, part.length)) - part.offset;
 	*ret = (struct shed_look){
 		.known = is_known(&found),
 		.resident = resident_bytes(&found),
+		.absent = size - u64_min(size, resident_bytes(&found)),
 		.locked = locked_bytes(inode, part.offset,
 				       add_saturated(part.offset, part.length)),
 		.dirty = found.valid & MMAPFS_DIRTY && found.dirty + found.writeback > 0,

@@ -23,6 +23,7 @@ uint64_t shed_granule(void);
 struct shed_look {
 	bool known;	   /* else the figures below could not be measured */
 	uint64_t resident; /* bytes */
+	uint64_t absent;   /* bytes that may come by reading all of it */
 	uint64_t locked;   /* of those, by this mount */
 	bool dirty;
 	bool fixed; /* a memory filesystem: nothing can be evicted */

@@ -95,6 +95,29 @@ static void idle_files_are_looked_at_less_and_less(void **state)
 	assert_int_equal(after(&pace, 1, 0, 0), 48);
 }
 
+static void idle_files_that_could_pass_the_limit_are_watched(void **state)
+{
+	/* Of 100 MiB below the limit, 50 MiB are left, and as many may be too much. */
+	struct pace_quick fits = { .room = 50 * MIB, .slack = 50 * MIB, .growable = 100 * MIB,
+				   .elapsed_ns = 1000 * MS };
+	struct pace_quick grows = fits, costs = fits, small = fits;
+	struct pace pace;
+
+	(void)state;
+	pace_init(&pace);
+	for (int i = 0; i < 20; i++)
+		(void)pace_quick(&pace, &fits);
+	assert_true(pace_is_idle(&pace));
+	assert_int_equal(pace_quick(&pace, &fits), 1000);
+	grows.growable++;
+	assert_int_equal(pace_quick(&pace, &grows), 97); /* 100 MiB at 1 GiB/s */
+	costs.growable = UINT64_MAX;
+	costs.cost_ns = 2 * MS;
+	assert_int_equal(pace_quick(&pace, &costs), 400);
+	small.room = small.slack = MIB;
+	assert_int_equal(pace_quick(&pace, &small), 20);
+}
+
 static void what_cannot_go_is_not_asked_all_the_time(void **state)
 {
 	const struct pace_quick over = { .slack = 50 * MIB, .over = true };
@@ -155,6 +178,7 @@ int main(void)
 		cmocka_unit_test(gulp_is_no_rate),
 		cmocka_unit_test(absurd_growth_is_bounded),
 		cmocka_unit_test(idle_files_are_looked_at_less_and_less),
+		cmocka_unit_test(idle_files_that_could_pass_the_limit_are_watched),
 		cmocka_unit_test(what_cannot_go_is_not_asked_all_the_time),
 		cmocka_unit_test(costly_look_is_followed_by_a_long_pause),
 		cmocka_unit_test(full_looks_follow_change_and_pressure),
