@@ -285,7 +285,9 @@ int restart_open(struct fs *fs, struct restart **ret)
 	if (!options->snapshot)
 		return 0;
 	if (fs->table)
-		return refuse(options->snapshot, "the source is a region table", -EINVAL);
+		return refuse(options->snapshot,
+			      "the source is a region table; mmapctl snapshot can save its files",
+			      -EINVAL);
 	restart = calloc(1, sizeof(*restart));
 	if (!restart)
 		return -ENOMEM;

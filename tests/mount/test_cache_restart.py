@@ -536,6 +536,17 @@ def test_what_cannot_be_kept_fails_the_mount(options, why, base, source, place):
     assert mmapfs.mount_type(point) is None
 
 
+def test_a_region_table_is_refused_with_what_to_do_instead(base, source, place):
+    (source / "table").write_text("memory anon 0 1M write\n")
+    point = base / "point"
+    point.mkdir()
+    done = mmapfs.run_daemon(source / "table", point, "-o", f"snapshot={place}/snap")
+    assert done.returncode == 1
+    assert done.stderr == (f"mmapfs: cannot keep the snapshot '{place}/snap': the source is a "
+                           "region table; mmapctl snapshot can save its files\n")
+    assert names(place) == [] and mmapfs.mount_type(point) is None
+
+
 def test_a_place_that_cannot_be_written_fails_the_mount(base, source, place):
     point = base / "point"
     point.mkdir()
