@@ -5,7 +5,9 @@ import faulthandler
 import mmap
 import os
 import random
+import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -219,6 +221,37 @@ def test_memory_is_shared_by_all_who_open_it(mounted):
     assert read_at(path, 70000, 6) == b"parent"
     for fd in (*theirs_ready, *mine_ready):
         os.close(fd)
+
+
+ADDON = mmapfs.BUILD / "node" / "mmapfs.node"
+NODE = """
+const [, library, path] = process.argv
+const mapping = require(library).open(path, { access: 'write' })
+const bytes = mapping.buffer
+if (bytes.length !== 1 << 20) throw new Error(`length ${bytes.length}`)
+process.stdin.on('data', (line) => {
+  process.stdout.write(bytes.toString('latin1', 70000, 70006) + '\\n')
+  bytes.write('answer', (1 << 20) - 6)
+}).on('end', () => mapping.close())
+process.stdout.write('ready\\n')
+"""
+
+
+@pytest.mark.skipif(not ADDON.exists() or not shutil.which("node"), reason="no Node.js addon")
+def test_memory_is_shared_with_a_mapping_of_node(mounted):
+    path = mounted / "memory"
+    with mmapfs.mapped(path, write=True) as mine, subprocess.Popen(
+            ["node", "-e", NODE, mmapfs.TOP / "node", path], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, env=dict(os.environ, MMAPFS_ADDON=ADDON)) as node:
+        assert node.stdout.readline() == "ready\n"
+        mine.write(70000, b"python")
+        node.stdin.write("now\n")
+        node.stdin.flush()
+        assert node.stdout.readline() == "python\n"
+        mmapfs.wait_until(lambda: mine.read(MIB - 6, 6) == b"answer", what="what Node wrote")
+        node.stdin.close()
+        assert node.wait(mmapfs.DEADLINE) == 0
+    assert read_at(path, MIB - 6, 6) == b"answer"
 
 
 def test_memory_is_at_most_as_long_as_its_row(mounted):
