@@ -121,7 +121,9 @@ def main():
             result = run(options, work / "source", mount)
             writer = result.pop("writer")
         finally:
+            begin = time.monotonic()
             wrong = mount.stop()
+        result["end_seconds"] = round(time.monotonic() - begin, 1)
         written = work / "source" / "written"
         mmapfs.evict_by_hand(written)
         result["written_intact"] = written.read_bytes() == bytes(writer.content)
