@@ -5,7 +5,6 @@ same disk: same answers, and the same tree afterwards."""
 import ctypes
 import fcntl
 import os
-import pathlib
 import stat
 import struct
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 import mmapfs
 from mmapfs import errno_of
+from trees import tree
 
 OPERATIONS = []
 
@@ -21,28 +21,6 @@ OPERATIONS = []
 def operation(function):
     OPERATIONS.append(pytest.param(function, id=function.__name__))
     return function
-
-
-def tree(directory):
-    """All there is to compare of what an operation left behind."""
-    seen = {}
-    names = {}
-    found = [pathlib.Path(where) / name for where, dirs, files in os.walk(directory)
-             for name in dirs + files]
-    for path in sorted(found):
-        st = path.lstat()
-        first = names.setdefault(st.st_ino, str(path.relative_to(directory)))
-        entry = [oct(st.st_mode), st.st_nlink, st.st_uid, st.st_gid, first]
-        if stat.S_ISREG(st.st_mode):
-            entry += [st.st_size, path.read_bytes()[:1 << 20]]
-        if stat.S_ISLNK(st.st_mode):
-            entry.append(os.readlink(path))
-        elif stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode):
-            entry.append({name: os.getxattr(path, name) for name in os.listxattr(path)})
-        if stat.S_ISBLK(st.st_mode) or stat.S_ISCHR(st.st_mode):
-            entry.append(st.st_rdev)
-        seen[str(path.relative_to(directory))] = entry
-    return seen
 
 
 @pytest.mark.parametrize("act", OPERATIONS)
