@@ -4,7 +4,7 @@
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan mount-trixie cli cli-asan cli-tsan node node-asan node-package quickstart"
+suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan mount-trixie cli cli-asan cli-tsan apps node node-asan node-package quickstart"
 
 usage()
 {
@@ -16,8 +16,8 @@ with one line of counts. Exits with 0 only when something passed and nothing fai
 
   --suite NAME   only this suite; may be repeated: lint, api, unit, unit-clang-asan,
                  unit-clang-tsan, mount, mount-asan, mount-tsan, mount-trixie, cli,
-                 cli-asan, cli-tsan, node, node-asan, node-package, quickstart
-  --match TEXT   of the mount and cli suites, only tests whose name matches (pytest -k)
+                 cli-asan, cli-tsan, apps, node, node-asan, node-package, quickstart
+  --match TEXT   of the mount, cli and apps suites, only tests whose name matches (pytest -k)
   --keep         keep the build and result directories and say where they are
   --help         show this
 
@@ -251,6 +251,16 @@ suite_cli-tsan()
 {
 	build_tsan cli-tsan &&
 		mount_tests cli-tsan clang-tsan cli -m "not slow"
+}
+
+# What applications do on a mount. Some of them are large, so they are needed only here.
+suite_apps()
+{
+	packages_need git rsync tar acl tzdata python3-lmdb rocksdb-tools ||
+		echo "the cases of what is missing are skipped"
+	bash "$top/tests/lib/postgresql.sh" "$work/postgresql"
+	build gcc apps &&
+		MMAPFS_POSTGRESQL=$work/postgresql mount_tests apps gcc apps
 }
 
 suite_node()
