@@ -38,18 +38,6 @@ class Place:
     def __str__(self):
         return f"{self.path} on {self.fstype}"
 
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.mounted.process.pid}/fd"))
-
-    def mappings(self):
-        maps = pathlib.Path(f"/proc/{self.mounted.process.pid}/maps").read_text()
-        return sum(str(self.source) in line for line in maps.splitlines())
-
-
-def drop_kernel_references():
-    """Have the kernel forget idle inodes, so that only what leaked is left."""
-    pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
-
 
 @contextlib.contextmanager
 def place(fstype, path, size=2 << 30, mkfs=(), options=""):
@@ -66,16 +54,11 @@ def place(fstype, path, size=2 << 30, mkfs=(), options=""):
             mounted = mmapfs.Mount(disk.point, point, base / "log",
                                    f"allow_other,dev,suid,data_path={path}{options}").start()
             here = Place(fstype, path, point, disk.point, mounted)
-            before = here.descriptors()
             try:
-                yield here
-                drop_kernel_references()
-                left = here.descriptors() - before, here.mappings()
+                with mmapfs.nothing_left(mounted):
+                    yield here
             finally:
                 wrong = mounted.stop()
-            # libfuse keeps a few threads' worth of descriptors once it needed them.
-            if left[0] > 4 or left[1]:
-                wrong.append(f"left open: {left[0]} descriptors, {left[1]} mappings")
             assert not wrong, f"{here}: " + "; ".join(wrong)
         finally:
             disk.close()

@@ -404,6 +404,15 @@ class Mount:
     def __truediv__(self, name):
         return self.point / name
 
+    def descriptors(self):
+        """How many the daemon has."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def mappings(self):
+        """The lines of its memory map that are files of the source."""
+        maps = pathlib.Path(f"/proc/{self.process.pid}/maps").read_text()
+        return [line for line in maps.splitlines() if f" {self.source}/" in line]
+
     def kill(self):
         """As the out-of-memory killer would."""
         self.expected_to_die = True
@@ -447,6 +456,34 @@ class Mount:
         wrong += [f"log: {line}" for line in self.text().splitlines()
                   if any(alarm in line for alarm in ALARMS)]
         return wrong
+
+
+def drop_kernel_references():
+    """Have the kernel forget idle inodes, so that only what leaked is left."""
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
+
+
+# libfuse keeps a few threads' worth of descriptors once it needed them.
+SPARE_DESCRIPTORS = 4
+
+
+@contextlib.contextmanager
+def nothing_left(mounted):
+    """At the end the daemon has no mapping of the source and no more descriptors than at the
+    start, once the kernel has forgotten what it had of the files."""
+    before = mounted.descriptors()
+    yield
+
+    def is_clean():
+        return (mounted.descriptors() <= before + SPARE_DESCRIPTORS and
+                not mounted.mappings())
+
+    if not is_clean():
+        drop_kernel_references()
+    with contextlib.suppress(AssertionError):
+        wait_until(is_clean)
+    assert is_clean(), (f"left open: {mounted.descriptors()} descriptors, {before} before, "
+                        f"and {mounted.mappings()}")
 
 
 def requests(log_text, opcode):
