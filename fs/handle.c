@@ -55,6 +55,17 @@ static int open_window(struct fs *fs, struct inode *inode, int flags)
 	return r < 0 ? r : steal_fd(&fd);
 }
 
+/* An append-only file opens to be written with O_APPEND only, and keeps it. Of any other it is
+ * taken away again: each write says whether it appends. */
+static int open_file(struct fs *fs, struct inode *inode, int flags)
+{
+	int fd = inode_open(fs->inodes, inode, flags);
+
+	if (fd >= 0 && flags & O_APPEND)
+		(void)fcntl(fd, F_SETFL, flags & ~O_APPEND);
+	return fd;
+}
+
 /* Opening for real also lets the source refuse what the kernel's passthrough would not:
  * immutable files, files being executed, read-only filesystems. */
 static int open_as(struct fs *fs, struct inode *inode, int flags, uid_t uid, gid_t gid)
@@ -62,8 +73,8 @@ static int open_as(struct fs *fs, struct inode *inode, int flags, uid_t uid, gid
 	_cleanup_creds_ struct creds creds = creds_enter(CREDS_CHANGE, uid, gid);
 
 	if (inode->window)
-		return open_window(fs, inode, flags);
-	return inode_open(fs->inodes, inode, flags);
+		return open_window(fs, inode, flags & ~O_APPEND);
+	return open_file(fs, inode, flags);
 }
 
 int handle_open(struct fs *fs, struct inode *inode, int flags, uid_t uid, gid_t gid,
@@ -71,7 +82,7 @@ int handle_open(struct fs *fs, struct inode *inode, int flags, uid_t uid, gid_t 
 {
 	_cleanup_close_ int fd = -1;
 
-	flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_NOFOLLOW | O_APPEND | O_DIRECT);
+	flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_NOFOLLOW | O_DIRECT);
 	if (need_fd || for_writing(flags) || (flags & O_TRUNC)) {
 		fd = open_as(fs, inode, flags, uid, gid);
 		if (fd < 0)

@@ -524,6 +524,27 @@ def inode_flags(d):
     return before, given, found, refused, taken, flags_of(d / "f"), flags_of(d / "sub")
 
 
+@operation
+def append_only_file(d):
+    (d / "f").write_bytes(b"one ")
+    given = change_flags("+a", d / "f")
+
+    def append(flags):
+        fd = os.open(d / "f", flags | os.O_APPEND)
+        try:
+            os.write(fd, b"more ")
+            # No way round the flag: refused, or without effect where FUSE cannot refuse it.
+            errno_of(fcntl.fcntl, fd, fcntl.F_SETFL, 0)
+            return os.pwrite(fd, b"end ", 0)
+        finally:
+            os.close(fd)
+
+    found = (append(os.O_RDWR), append(os.O_WRONLY), errno_of(open, d / "f", "r+b"),
+             errno_of(append, os.O_WRONLY | os.O_TRUNC), errno_of(os.truncate, d / "f", 1),
+             errno_of(os.unlink, d / "f"), (d / "f").read_bytes())
+    return given, found, change_flags("-a", d / "f")
+
+
 def is_locked_out(take):
     def attempt():
         return errno_of(take)
