@@ -4,13 +4,17 @@ it on either data path), commands with a deadline, and results as JSON lines.
 
 A suite is a program tests/conform/SUITE.py CHECKOUT: it runs the suite's cases from a checkout
 of its repository, built by its own instructions, on each place, and prints what differs from
-the native filesystem. It never downloads anything."""
+the native filesystem. It never downloads anything.
+
+All of it happens in a mount namespace of its own: a process elsewhere that copies the mounts of
+the machine would keep a daemon alive after its unmount."""
 
 import argparse
 import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +27,11 @@ import mmapfs  # noqa: E402
 PATHS = ("native", "passthrough", "mapped")
 FILESYSTEMS = ("ext4", "xfs", "btrfs")
 PASS, FAIL, SKIP, HANG = "pass", "fail", "skip", "hang"
+INSIDE = "MMAPFS_CONFORM_INSIDE"
+
+
+class Leftover(Exception):
+    """Something was wrong with a daemon after all cases had ended."""
 
 
 class Place:
@@ -37,6 +46,36 @@ class Place:
 
     def __str__(self):
         return f"{self.path} on {self.fstype}"
+
+    def inodes(self):
+        """In use on the source, also those without a name; btrfs does not count them."""
+        space = os.statvfs(self.source)
+        return space.f_files - space.f_ffree
+
+
+def remove_all(directory):
+    subprocess.run(["chattr", "-R", "-f", "-ia", directory], check=False,
+                   capture_output=True)
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            if path.name != "lost+found":
+                shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def left_open(here, before):
+    """What still holds a file after all were closed and removed: a descriptor, a mapping, or
+    a backing id, which only the source's count of inodes can tell."""
+    descriptors, inodes = before
+    remove_all(here.source)
+    mmapfs.drop_kernel_references()
+    with contextlib.suppress(AssertionError):
+        mmapfs.wait_until(lambda: here.inodes() <= inodes)
+    spare = mmapfs.SPARE_DESCRIPTORS
+    left = {"descriptors": max(here.mounted.descriptors() - descriptors - spare, 0),
+            "mappings": len(here.mounted.mappings()), "inodes": max(here.inodes() - inodes, 0)}
+    return [f"left open: {count} {what}" for what, count in left.items() if count]
 
 
 @contextlib.contextmanager
@@ -54,12 +93,15 @@ def place(fstype, path, size=2 << 30, mkfs=(), options=""):
             mounted = mmapfs.Mount(disk.point, point, base / "log",
                                    f"allow_other,dev,suid,data_path={path}{options}").start()
             here = Place(fstype, path, point, disk.point, mounted)
+            before = mounted.descriptors(), here.inodes()
+            wrong = []
             try:
-                with mmapfs.nothing_left(mounted):
-                    yield here
+                yield here
+                wrong += left_open(here, before)
             finally:
-                wrong = mounted.stop()
-            assert not wrong, f"{here}: " + "; ".join(wrong)
+                wrong += mounted.stop()
+            if wrong:
+                raise Leftover(f"{here}: " + "; ".join(wrong))
         finally:
             disk.close()
 
@@ -83,17 +125,44 @@ def run(command, deadline, cwd=None, env=None):
         return None, ""
 
 
+def build():
+    """Which sanitizer the daemon has: what the results are filed under."""
+    program = mmapfs.DAEMON.read_bytes()
+    for name in ("asan", "tsan"):
+        if b"__" + name.encode() + b"_init" in program:
+            return name
+    return "plain"
+
+
+def version(checkout):
+    done = subprocess.run(["git", "-c", "safe.directory=*", "-C", checkout, "describe",
+                           "--always", "--tags"], check=False, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 class Results:
     """Cases as they end: to a file of JSON lines, and counted for the summary."""
 
-    def __init__(self, suite, out):
+    def __init__(self, suite, options):
+        out = options.out
+        self.always = {"suite": suite, "version": version(options.checkout),
+                       "build": build()}
         self.suite = suite
-        self.out = open(out, "a", encoding="utf-8") if out else None
+        self.out = open(out, "a+", encoding="utf-8") if out else None
         self.rows = []
+        if options.resume and self.out:
+            self.out.seek(0)
+            rows = [json.loads(line) for line in self.out]
+            self.rows = [row for row in rows if self.always.items() <= row.items()]
+
+    def has(self, where, case):
+        """With --resume, the cases of before."""
+        return any((row["fs"], row["path"], row["case"]) ==
+                   (where.fstype, where.path, case) for row in self.rows)
 
     def add(self, where, case, result, detail="", count=1):
-        row = {"suite": self.suite, "fs": where.fstype, "path": where.path, "case": case,
-               "result": result, "count": count}
+        row = dict(self.always, fs=where.fstype, path=where.path, case=case, result=result,
+                   count=count)
         if detail:
             row["detail"] = detail[-400:]
         self.rows.append(row)
@@ -124,6 +193,21 @@ class Results:
         return worse
 
 
+def enter_namespace():
+    """Once more, in a mount namespace of its own, without other people's mounts: a copy of
+    them here would keep their daemons and disks busy."""
+    if INSIDE not in os.environ:
+        os.environ[INSIDE] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private",
+                              sys.executable, *sys.argv])
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        left, right = line.split(" - ", 1)
+        kind, source = right.split()[:2]
+        if kind.startswith("fuse") or kind == "overlay" or source.startswith("/dev/loop"):
+            subprocess.run(["umount", "-l", left.split()[4]], check=False,
+                           capture_output=True)
+
+
 def arguments(suite, checkout, filesystems=("ext4",), add=None):
     """The command line that all suites share; ends with SKIP when there is no checkout."""
     parser = argparse.ArgumentParser(
@@ -135,6 +219,7 @@ def arguments(suite, checkout, filesystems=("ext4",), add=None):
                         help="may be repeated; default all three")
     parser.add_argument("--match", default="", help="only cases whose name has this in it")
     parser.add_argument("--out", help="append the results to this file, as JSON lines")
+    parser.set_defaults(resume=False)
     if add:
         add(parser)
     options = parser.parse_args()
@@ -143,6 +228,7 @@ def arguments(suite, checkout, filesystems=("ext4",), add=None):
     if not options.checkout or not options.checkout.is_dir():
         print(f"SKIP: {suite}: no checkout was named ({checkout})")
         sys.exit(0)
+    enter_namespace()
     options.checkout = options.checkout.resolve()
     options.fs = options.fs or list(filesystems)
     options.path = options.path or list(PATHS)
@@ -155,14 +241,25 @@ def need(file, how):
     return file
 
 
+def run_one(run_place, results, manager):
+    """The cases of one place; what is wrong when it is taken down is a case of its own."""
+    wrong = ""
+    try:
+        with manager as here:
+            run_place(here, results)
+    except Leftover as error:
+        wrong = str(error)
+        print(wrong, file=sys.stderr)
+    results.add(here, "at the end", FAIL if wrong else PASS, wrong, count=1 if wrong else 0)
+
+
 def run_suite(suite, options, run_place, **where):
     """run_place(place, results) on each place asked for; the exit code."""
-    results = Results(suite, options.out)
+    results = Results(suite, options)
     for fstype in options.fs:
         for path in options.path:
             begin = time.monotonic()
-            with place(fstype, path, **where) as here:
-                run_place(here, results)
+            run_one(run_place, results, place(fstype, path, **where))
             print(f"{suite}: {path} on {fstype} took {time.monotonic() - begin:.0f} s",
                   file=sys.stderr)
     return 1 if results.summary() else 0

@@ -4,7 +4,8 @@
 
 For each suite the counts on the native filesystem and on each data path, then every case that
 a mount does not pass although the native filesystem does, with its reason from reasons.txt. A
-case without a reason there is printed as unexplained, and the exit code is 1."""
+case without a reason there is printed as unexplained, and the exit code is 1. Runs with
+sanitizers have rows of their own: of those, the native results are the plain run's."""
 
 import collections
 import json
@@ -13,7 +14,8 @@ import platform
 import sys
 
 PATHS = ("native", "passthrough", "mapped")
-ORDER = ("pass", "fail", "skip", "hang")
+PASS, FAIL = "pass", "fail"
+UNEXPLAINED = "**unexplained**"
 REASONS = pathlib.Path(__file__).with_name("reasons.txt")
 
 HEAD = """# Conformance
@@ -23,22 +25,40 @@ Made by `tests/conform/table.py` from the results that the programs in `tests/co
 Linux {kernel}, {machine}. How to run them: see docs/testing.md.
 
 A number in brackets was skipped by the suite itself, because the filesystem does not offer
-what the case is about.
+what the case is about. The daemons `asan` and `tsan` were built with
+`-Db_sanitize=address,undefined` and `-Db_sanitize=thread`. What a sanitizer says, any other alarm
+in the daemon's log, and a descriptor, mapping or backing id that is left open, fail as the case
+"at the end".
+
+The suites: {versions}.
 """
 
 
-def read(files):
-    """{(suite, fs): {path: {case: (results, detail)}}}; the newest result of a case counts."""
-    found = collections.defaultdict(lambda: collections.defaultdict(dict))
+def rows_of(files):
     for name in files:
-        latest = {}
         for line in pathlib.Path(name).read_text().splitlines():
-            row = json.loads(line)
-            latest.setdefault((row["suite"], row["fs"], row["path"], row["case"]),
-                              {})[row["result"]] = row
-        for (suite, fstype, path, case), rows in latest.items():
-            found[suite, fstype][path][case] = rows
+            yield json.loads(line)
+
+
+def read(rows):
+    """{(suite, build, filesystem): {path: {case: {result: row}}}}; the newest run of a case
+    counts. In one run a case may have two results: what passed of it, then what failed."""
+    found = collections.defaultdict(lambda: collections.defaultdict(dict))
+    last = None
+    for row in rows:
+        build = row.get("build", "plain")
+        here = (row["suite"], build, row["fs"]), row["path"], row["case"], row["result"]
+        cases = found[here[0]][here[1]]
+        if here[:3] + (PASS,) != last or row["result"] != FAIL:
+            cases[row["case"]] = {}
+        cases[row["case"]][row["result"]] = row
+        last = here
     return found
+
+
+def versions(rows):
+    found = {(row["suite"], row["version"]) for row in rows if "version" in row}
+    return ", ".join(f"{suite} {version}" for suite, version in sorted(found))
 
 
 def cell(cases):
@@ -66,31 +86,45 @@ def reasons():
     return known
 
 
-def differences(suite, paths, known):
-    """Rows of what only mounts fail, or skip while native passes: (case, paths, reason)."""
-    native = paths.get("native", {})
+def differences(suite, paths, native, known):
+    """Rows of what mounts fail and native does not: (case, paths, reason)."""
     for case in sorted({case for path in PATHS[1:] for case in paths.get(path, {})}):
         bad = [path for path in PATHS[1:] if is_bad(paths.get(path, {}).get(case, {}))]
         if bad and not is_bad(native.get(case, {})):
-            yield case, bad, known.get((suite, case), "**unexplained**")
+            yield case, bad, known.get((suite, case), UNEXPLAINED)
+
+
+def print_counts(found):
+    print("| suite | daemon | source on | native | passthrough | mapped |\n"
+          "|---|---|---|---|---|---|")
+    for (suite, build, fstype), paths in sorted(found.items()):
+        cells = [cell(paths[path]) if path in paths else "not run" for path in PATHS]
+        if build != "plain":
+            cells[0] = ""
+        print(f"| {suite} | {build} | {fstype} | " + " | ".join(cells) + " |")
+
+
+def print_differences(found):
+    """Returns how many have no reason."""
+    known = reasons()
+    unexplained = 0
+    print("\n## What only a mount fails\n\n| suite | daemon | case | on | path | reason |\n"
+          "|---|---|---|---|---|---|")
+    for (suite, build, fstype), paths in sorted(found.items()):
+        native = found.get((suite, "plain", fstype), {}).get("native", {})
+        for case, bad, reason in differences(suite, paths, native, known):
+            unexplained += reason == UNEXPLAINED
+            print(f"| {suite} | {build} | {case} | {fstype} | {', '.join(bad)} | {reason} |")
+    return unexplained
 
 
 def main():
-    found = read(sys.argv[1:])
-    known = reasons()
-    unexplained = 0
-    print(HEAD.format(kernel=platform.release().split("-")[0], machine=platform.machine()))
-    print("| suite | source on | native | passthrough | mapped |\n|---|---|---|---|---|")
-    for (suite, fstype), paths in sorted(found.items()):
-        cells = [cell(paths[path]) if path in paths else "not run" for path in PATHS]
-        print(f"| {suite} | {fstype} | " + " | ".join(cells) + " |")
-    print("\n## What only a mount fails\n\n| suite | case | on | path | reason |\n"
-          "|---|---|---|---|---|")
-    for (suite, fstype), paths in sorted(found.items()):
-        for case, bad, reason in differences(suite, paths, known):
-            unexplained += reason == "**unexplained**"
-            print(f"| {suite} | {case} | {fstype} | {', '.join(bad)} | {reason} |")
-    sys.exit(1 if unexplained else 0)
+    rows = list(rows_of(sys.argv[1:]))
+    found = read(rows)
+    print(HEAD.format(kernel=platform.release().split("-")[0], machine=platform.machine(),
+                      versions=versions(rows)))
+    print_counts(found)
+    sys.exit(1 if print_differences(found) else 0)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 """xfstests' quick generic group in its FUSE mode, beside the same tests on the filesystem
 below, each test with a deadline of its own.
 
-It runs in a mount namespace where mount(8) finds the mmapfs that was built, and /etc/passwd and
-/etc/group have the users that the tests want. The suite also unmounts by the name of what is
-mounted, for which a directory will not do: the sources go by the names in SOURCES."""
+In its mount namespace mount(8) finds the mmapfs that was built, and /etc/passwd and /etc/group
+have the users that the tests want. The suite also unmounts by the name of what is mounted, for
+which a directory will not do: the sources go by the names in SOURCES."""
 
-import os
 import pathlib
 import re
 import subprocess
@@ -18,26 +17,8 @@ import conform
 import mmapfs
 
 CHECKOUT = "of git.kernel.org's xfstests (github.com/kdave/xfstests), built: make"
-INSIDE = "MMAPFS_CONFORM_INSIDE"
 SOURCES = ("mmapfs-test", "mmapfs-scratch")
 USERS = ("fsgqa", "fsgqa2", "123456-fsgqa")
-
-
-def enter_namespace():
-    """Once more, in a mount namespace of its own, without other people's mounts."""
-    if os.environ.get(INSIDE):
-        return
-    os.environ[INSIDE] = "1"
-    os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
-                          *sys.argv])
-
-
-def let_go_of_others():
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        left, right = line.split(" - ", 1)
-        if right.startswith("fuse") or right.split()[1].startswith("/dev/loop"):
-            subprocess.run(["umount", "-l", left.split()[4]], check=False,
-                           capture_output=True)
 
 
 def bind(what, where):
@@ -115,6 +96,8 @@ def run_path(options, fstype, path, names, tests, results):
         env = settings(fstype, path, disks, base)
         try:
             for test in tests:
+                if results.has(where, test):
+                    continue
                 status, output = conform.run(["./check", test], 300, cwd=options.checkout,
                                              env=env)
                 result = verdict(status, output)
@@ -136,12 +119,13 @@ def quick(checkout, match):
 
 
 def main():
-    enter_namespace()
-    options = conform.arguments("xfstests", CHECKOUT)
+    options = conform.arguments(
+        "xfstests", CHECKOUT, add=lambda parser: parser.add_argument(
+            "--resume", action="store_true",
+            help="run only the tests that the file of --out has no result of"))
     conform.need(options.checkout / "ltp" / "fsx", "build the checkout first")
     tests = quick(options.checkout, options.match)
-    results = conform.Results("xfstests", options.out)
-    let_go_of_others()
+    results = conform.Results("xfstests", options)
     with tempfile.TemporaryDirectory() as name:
         base = pathlib.Path(name)
         try:
