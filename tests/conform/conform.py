@@ -28,6 +28,7 @@ PATHS = ("native", "passthrough", "mapped")
 FILESYSTEMS = ("ext4", "xfs", "btrfs")
 PASS, FAIL, SKIP, HANG = "pass", "fail", "skip", "hang"
 INSIDE = "MMAPFS_CONFORM_INSIDE"
+PATIENCE = "MMAPFS_CONFORM_PATIENCE"
 
 
 class Leftover(Exception):
@@ -109,6 +110,7 @@ def place(fstype, path, size=2 << 30, mkfs=(), options=""):
 def run(command, deadline, cwd=None, env=None):
     """(status, output): the status is None when it did not end in time. All its children are
     ended with it."""
+    deadline *= int(os.environ.get(PATIENCE, "1"))
     process = subprocess.Popen([str(word) for word in command], cwd=cwd,
                                env=dict(os.environ, **(env or {})), text=True,
                                errors="replace", stdin=subprocess.DEVNULL,
@@ -219,6 +221,8 @@ def arguments(suite, checkout, filesystems=("ext4",), add=None):
                         help="may be repeated; default all three")
     parser.add_argument("--match", default="", help="only cases whose name has this in it")
     parser.add_argument("--out", help="append the results to this file, as JSON lines")
+    parser.add_argument("--patience", type=int, default=1, metavar="N",
+                        help="deadlines N times as long, for a busy machine or a sanitizer")
     parser.set_defaults(resume=False)
     if add:
         add(parser)
@@ -230,6 +234,7 @@ def arguments(suite, checkout, filesystems=("ext4",), add=None):
         sys.exit(0)
     enter_namespace()
     options.checkout = options.checkout.resolve()
+    os.environ[PATIENCE] = str(options.patience)
     options.fs = options.fs or list(filesystems)
     options.path = options.path or list(PATHS)
     return options
