@@ -70,6 +70,19 @@ static ssize_t add_piece(struct list *list)
 	return n;
 }
 
+/* A name of @length bytes, with a NUL behind it. One that has a NUL inside as well is two
+ * names of a list that was to be read with -0: the first alone would be a wrong file. */
+static int walk_name(struct list *list, char *name, size_t length)
+{
+	if (length == 0)
+		return 0;
+	if (memchr(name, 0, length)) {
+		walk_error(list->walk, NULL, "open", name, -EINVAL);
+		return 0;
+	}
+	return walk_operand(list->walk, name);
+}
+
 /* Walk the names that are there wholly; keep what is behind them. */
 static int walk_names(struct list *list)
 {
@@ -79,8 +92,7 @@ static int walk_names(struct list *list)
 
 	while (r == 0 && left > 0 && (end = memchr(name, list->end, left))) {
 		*end = 0;
-		if (end > name)
-			r = walk_operand(list->walk, name);
+		r = walk_name(list, name, (size_t)(end - name));
 		left -= (size_t)(end + 1 - name);
 		name = end + 1;
 	}
@@ -108,8 +120,8 @@ static int walk_open_list(struct list *list, const char *path)
 		}
 	}
 	/* The last name may lack its end mark. */
-	if (r == 0 && list->length > 0)
-		r = walk_operand(list->walk, list->text);
+	if (r == 0)
+		r = walk_name(list, list->text, list->length);
 	return r;
 }
 

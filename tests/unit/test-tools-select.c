@@ -289,6 +289,23 @@ static void lists_of_names(void **state)
 	expect(&options, NULL, "!list: read 2");
 }
 
+/* As of `find -print0` where -0 was forgotten: the first name alone would be taken. */
+static void names_with_a_nul_inside_are_refused(void **state)
+{
+	struct select_options options = { 0 };
+	char text[1024], list[300];
+	int length;
+
+	(void)state;
+	snprintf(list, sizeof(list), "%s/list", scratch_dir);
+	length = snprintf(text, sizeof(text), "%s/t/a.c%c%s/t/b.h%c\n%s/t/b.h%c", scratch_dir, 0,
+			  scratch_dir, 0, scratch_dir, 0);
+	write_list("list", text, (size_t)length);
+	options.files_from = list;
+	expect(&options, NULL, "!t/a.c: open 22|!t/b.h: open 22");
+	assert_int_equal(unlink(list), 0);
+}
+
 static void one_byte_names_and_newlines_are_names(void **state)
 {
 	struct select_options options = { 0 };
@@ -481,6 +498,7 @@ int main(void)
 		cmocka_unit_test(sizes_choose),
 		cmocka_unit_test(directories_can_be_left_alone),
 		cmocka_unit_test(lists_of_names),
+		cmocka_unit_test(names_with_a_nul_inside_are_refused),
 		cmocka_unit_test(one_byte_names_and_newlines_are_names),
 		cmocka_unit_test(very_deep_trees_need_few_descriptors),
 		cmocka_unit_test(a_walk_can_be_stopped),
