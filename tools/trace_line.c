@@ -11,6 +11,7 @@
 #include "trace.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,7 @@ static bool parse_fields(const char *text, uint64_t page_size, struct trace_even
 static bool parse_task(const char *line, const char *end, struct trace_event *ret)
 {
 	const char *cpu = end, *pid, *comm = line;
+	long number;
 
 	while (cpu > line && *cpu != '[')
 		cpu--;
@@ -91,7 +93,10 @@ static bool parse_task(const char *line, const char *end, struct trace_event *re
 		;
 	if (pid == cpu || pid == line || pid[-1] != '-')
 		return false;
-	ret->pid = (pid_t)strtol(pid, NULL, 10);
+	number = strtol(pid, NULL, 10);
+	if (number > INT_MAX)
+		return false;
+	ret->pid = (pid_t)number;
 	while (*comm == ' ' && comm < pid - 1)
 		comm++;
 	(void)snprintf(ret->comm, sizeof(ret->comm), "%.*s", (int)(pid - 1 - comm), comm);

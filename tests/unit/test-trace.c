@@ -36,6 +36,7 @@ static const struct {
 	{ .line = "   x-1 [000] .. 1.0: " ADD ": dev 1:1 ino zz pfn=1 ofs=0 order=0" },
 	{ .line = "   x-1 [000] .. 1.0: " ADD ": dev 1:1 ino 1 pfn=1 order=0" },
 	{ .line = "   x-1 [000] .. 1.0: " ADD ": dev 1:1 ino 1 pfn=1 ofs=0 order=63" },
+	{ .line = "   x-2147483648 [000] .. 1.0: " ADD ": dev 1:1 ino 1 pfn=1 ofs=0 order=0" },
 	{ .line = "   x [000] .. 1.0: " ADD ": dev 1:1 ino 1 pfn=1 ofs=0 order=0" },
 	{ .line = ": " ADD ": dev 1:1 ino 1 pfn=1 ofs=0 order=0" },
 	{ .line = "-1: " ADD ": dev 1:1 ino 1 pfn=1 ofs=0 order=0" },
