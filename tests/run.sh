@@ -4,7 +4,7 @@
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan mount-trixie cli cli-asan cli-tsan apps node node-asan node-package quickstart"
+suites_known="lint api unit unit-clang-asan unit-clang-tsan mount mount-asan mount-tsan mount-trixie cli cli-asan cli-tsan apps node node-asan node-package quickstart package"
 
 usage()
 {
@@ -16,7 +16,8 @@ with one line of counts. Exits with 0 only when something passed and nothing fai
 
   --suite NAME   only this suite; may be repeated: lint, api, unit, unit-clang-asan,
                  unit-clang-tsan, mount, mount-asan, mount-tsan, mount-trixie, cli,
-                 cli-asan, cli-tsan, apps, node, node-asan, node-package, quickstart
+                 cli-asan, cli-tsan, apps, node, node-asan, node-package, quickstart,
+                 package
   --match TEXT   of the mount, cli and apps suites, only tests whose name matches (pytest -k)
   --keep         keep the build and result directories and say where they are
   --help         show this
@@ -306,6 +307,20 @@ suite_quickstart()
 	echo "quickstart $status" >"$results/quickstart/scripts.txt"
 	if [ "$status" -eq 0 ] && ! grep -q "sub/largest" "$results/quickstart/quickstart.log"; then
 		broken quickstart "it did not pick the largest file"
+	fi
+}
+
+# The Debian packages in a clean Debian, and every example of the manuals.
+suite_package()
+{
+	local log=$results/package/package.log status
+
+	bash "$top/tests/package.sh" >"$log" 2>&1 </dev/null
+	status=$?
+	if [ "$status" -eq 77 ]; then
+		skipped package package "$(tail -n 1 "$log")"
+	else
+		echo "package $status" >"$results/package/scripts.txt"
 	fi
 }
 
