@@ -51,6 +51,16 @@ static uint64_t permitted; /* what was kept; constant after start, as are: */
 static gid_t own_groups[CREDS_GROUPS_MAX];
 static unsigned int own_group_count;
 
+/* What is executed as root gets all of the bounding set back, but for these two. */
+static void forgo_execution(void)
+{
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		if (!(permitted & CAP_BIT(cap)))
+			(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* CAP_SETPCAP */
+	}
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 int creds_drop_unneeded(void)
 {
 	int groups;
@@ -68,6 +78,7 @@ int creds_drop_unneeded(void)
 	}
 	groups = getgroups(CREDS_GROUPS_MAX, own_groups);
 	own_group_count = groups > 0 ? (unsigned int)groups : 0;
+	forgo_execution();
 	capng_clear(CAPNG_SELECT_CAPS);
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		if (permitted & CAP_BIT(needed[i]))

@@ -46,8 +46,9 @@ struct creds {
 };
 #define _cleanup_creds_ __attribute__((cleanup(creds_leave), unused))
 
-/* Before any thread is started: keep the capabilities that fs needs, drop the others.
- * Errors: -EPERM. An unprivileged process keeps what it has (nothing). */
+/* Before any thread is started: keep the capabilities that fs needs, drop the others, for what
+ * is executed too. Errors: -EPERM. An unprivileged process keeps what it has (nothing), and the
+ * right to gain some by executing: fusermount3 mounts and unmounts for it. */
 int creds_drop_unneeded(void);
 
 /* Is this process able to take on other users' rights? */

@@ -10,14 +10,31 @@
 
 static atomic_bool use_syslog;
 
+#define MESSAGE_MAX 1024
+#define ESCAPED 4 /* characters of "\\x0a" */
+
+/* There may be names in it, which users choose: a newline would forge a line, and an escape
+ * sequence act on the terminal of the reader. */
+static void escape(const char *text, char out[MESSAGE_MAX * ESCAPED])
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			out += sprintf(out, "\\x%02x", (unsigned char)*text);
+		else
+			*out++ = *text;
+	}
+	*out = '\0';
+}
+
 void log_line(int level, const char *format, ...)
 {
-	char line[1024];
+	char raw[MESSAGE_MAX], line[MESSAGE_MAX * ESCAPED];
 	va_list args;
 
 	va_start(args, format);
-	(void)vsnprintf(line, sizeof(line), format, args);
+	(void)vsnprintf(raw, sizeof(raw), format, args);
 	va_end(args);
+	escape(raw, line);
 	if (atomic_load(&use_syslog))
 		syslog(level, "%s", line);
 	else
