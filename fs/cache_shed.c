@@ -44,7 +44,9 @@ static bool is_left(struct inode *inode, struct mmapfs_map *map)
 	SCOPE_LOCK(inode_lock(inode));
 	struct stat st;
 
-	return !inode->opens && fstat(mmapfs_map_fd(map), &st) == 0 && !st.st_nlink;
+	/* A row of a table goes by its own name, whatever became of its source's. */
+	return !inode->window && !inode->opens && fstat(mmapfs_map_fd(map), &st) == 0 &&
+	       !st.st_nlink;
 }
 
 /* What of @inode is looked at and evicted. False: nothing, others do. */
