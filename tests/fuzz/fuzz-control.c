@@ -100,7 +100,7 @@ void fuzz_begin(void)
 	*strrchr(fuzz_dir_path, '/') = '\0'; /* all of it is to be removed */
 	fs.owner = 1;
 	fs.lock_limit = (uint64_t)sysconf(_SC_PAGESIZE) * 32;
-	check(inode_table_new(root, geteuid() == 0, region_drop, &fs.inodes) == 0);
+	check(inode_table_new(root, geteuid() == 0, &region_hooks, &fs.inodes) == 0);
 	check(workers_start(1, 4, &fs.job_workers) == 0);
 	start_cache();
 }

@@ -37,11 +37,10 @@ static void met(struct expected *expected, const char *name, bool refused)
 	check(strcmp(expected->names[expected->at++], name) == 0);
 }
 
-static int on_candidate(void *ctx, struct candidate *candidate)
+static int on_candidate(void *ctx, const struct candidate *candidate)
 {
 	check(candidate->operand && !candidate->dir);
 	met(ctx, candidate->name, false);
-	candidate_done(candidate);
 	return 0;
 }
 
