@@ -120,6 +120,20 @@ static int apply(fuse_req_t req, int fd, const struct stat *attr, int to_set,
 	return r;
 }
 
+/*
+ * Nothing to set: a chown(2) of neither owner nor group, which takes the set-ID bits away as
+ * any other does. The kernel sends the same before a write to a file that has them, so a
+ * caller who may not chown is not refused, and root, whose writes keep the bits, is left out.
+ */
+static void drop_set_ids(fuse_req_t req, int fd)
+{
+	const struct creds_user user = req_user(req, true);
+	_cleanup_creds_ struct creds creds = creds_enter_user(&user);
+
+	if (creds.entered)
+		(void)fchownat(fd, "", (uid_t)-1, (gid_t)-1, AT_EMPTY_PATH);
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
@@ -130,6 +144,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 
 	if (r == 0)
 		r = apply(req, fd.fd, attr, to_set, fi);
+	if (r == 0 && !to_set)
+		drop_set_ids(req, fd.fd);
 	if (r == 0)
 		r = inode_stat_fd(inode, fd.fd, &st);
 	reply_attr(req, r, inode, &st);

@@ -11,7 +11,9 @@ import pytest
 import mmapfs
 from mmapfs import errno_of, run_as
 
-ALICE, BOB, STAFF = 12001, 12002, 12050
+ALICE, BOB, CAROL, STAFF = 12001, 12002, 12003, 12050
+# VFS_CAP_REVISION_2, cap_net_raw permitted.
+NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")
 
 
 def owner(path):
@@ -192,9 +194,7 @@ def suid_is_dropped_by_a_write_through_mmap_only_when_natively_so(d):
 def file_capabilities_are_dropped_by_a_write(d):
     (d / "f").write_bytes(b"program")
     os.chmod(d / "f", 0o777)
-    # VFS_CAP_REVISION_2, cap_net_raw permitted.
-    value = bytes.fromhex("0100000200200000000000000000000000000000")
-    os.setxattr(d / "f", "security.capability", value)
+    os.setxattr(d / "f", "security.capability", NET_RAW)
 
     def write():
         with open(d / "f", "r+b") as file:
@@ -228,6 +228,169 @@ def modes_are_enforced(d):
         lambda: os.getxattr(path, "user.a"), lambda: os.link(path, d / "l"),
         lambda: os.mknod(d / "dev", stat.S_IFCHR | 0o666, os.makedev(1, 3)),
         lambda: os.setxattr(path, "trusted.a", b""))]
+
+
+@case
+def all_kinds_in_a_setgid_directory_take_its_group(d):
+    """By somebody who is no member, and by a member for whom it is not the first group."""
+    os.mkdir(d / "team")
+    os.chown(d / "team", 0, STAFF)
+    os.chmod(d / "team", 0o2777)
+    found = []
+    for name, groups in (("stranger", []), ("member", [STAFF])):
+        def create(path=d / "team" / name):
+            fd = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o2775)
+            mmapfs.link_descriptor(fd, f"{path}-tmpfile")
+            os.close(fd)
+            os.mkfifo(f"{path}-fifo", 0o660)
+            os.symlink("x", f"{path}-link")
+            os.mkdir(f"{path}-sub", 0o775)
+            os.close(os.open(f"{path}-sub/f", os.O_CREAT | os.O_WRONLY, 0o2755))
+        run_as(ALICE, create, groups=groups)
+        found += [owner(d / "team" / f"{name}-{kind}")
+                  for kind in ("tmpfile", "fifo", "link", "sub", "sub/f")]
+    return found
+
+
+@case
+def chmod_gives_the_setgid_bit_only_to_members(d):
+    found = []
+    for name, groups in (("stranger", []), ("member", [STAFF])):
+        (d / name).write_bytes(b"")
+        os.chown(d / name, ALICE, STAFF)
+        run_as(ALICE, lambda path=d / name: os.chmod(path, 0o2775), groups=groups)
+        found.append(owner(d / name))
+    assert found[0] != found[1]
+    return found
+
+
+@case
+def default_acl_takes_the_place_of_the_umask(d):
+    os.mkdir(d / "team")
+    os.chmod(d / "team", 0o777)
+    subprocess.run(["setfacl", "-d", "-m", f"g:{STAFF}:rwx,u::rwx,g::rx,o::-", d / "team"],
+                   check=True)
+
+    def create():
+        (d / "team" / "f").write_bytes(b"x")
+        os.mkdir(d / "team" / "sub", 0o770)
+        os.mkfifo(d / "team" / "fifo", 0o622)
+        fd = os.open(d / "team", os.O_TMPFILE | os.O_WRONLY, 0o666)
+        mmapfs.link_descriptor(fd, d / "team" / "tmpfile")
+        os.close(fd)
+    run_as(ALICE, create, umask=0o077)
+    return subprocess.run(["getfacl", "-n", "-R", "-p", "."], cwd=d / "team", check=True,
+                          capture_output=True, text=True).stdout
+
+
+@case
+def an_acl_lets_in_whom_it_names(d):
+    """A user, a group of theirs that is not the first, and nobody beyond the mask."""
+    for name, acl in (("user", f"u:{BOB}:rw"), ("group", f"g:{STAFF}:rw"),
+                      ("masked", f"u:{BOB}:rw,m::r"), ("barred", f"u:{BOB}:-,o::rw")):
+        (d / name).write_bytes(b"x")
+        os.chmod(d / name, 0o600)
+        subprocess.run(["setfacl", "-m", acl, d / name], check=True)
+    return [errno_of(lambda name=name, flags=flags, groups=groups: run_as(
+        BOB, lambda: os.close(os.open(d / name, flags)), groups=groups))
+            for name in ("user", "group", "masked", "barred")
+            for flags in (os.O_RDONLY, os.O_WRONLY) for groups in ([], [STAFF])]
+
+
+@case
+def sticky_directory_protects_all_kinds(d):
+    """From others; not from their owners, nor from the directory's."""
+    os.mkdir(d / "shared")
+    os.chown(d / "shared", BOB, BOB)
+    os.chmod(d / "shared", 0o1777)
+    place = d / "shared"
+
+    def create():
+        (place / "f").write_bytes(b"")
+        os.mkdir(place / "sub")
+        os.symlink("f", place / "link")
+        os.mkfifo(place / "fifo")
+    run_as(ALICE, create)
+    run_as(CAROL, lambda: (place / "hers").write_bytes(b""))
+    acts = [lambda: os.rmdir(place / "sub"), lambda: os.unlink(place / "link"),
+            lambda: os.rename(place / "hers", place / "f"),
+            lambda: os.rename(place / "fifo", d / "fifo"),
+            # What fs.protected_regular, _fifos and _symlinks have to say to it.
+            lambda: os.close(os.open(place / "f", os.O_CREAT | os.O_WRONLY)),
+            lambda: os.close(os.open(place / "fifo", os.O_CREAT | os.O_RDWR)),
+            lambda: os.close(os.open(place / "link", os.O_RDONLY)),
+            lambda: os.link(place / "f", place / "again")]
+    return [errno_of(lambda act=act: run_as(uid, act)) for uid in (CAROL, BOB)
+            for act in acts]
+
+
+# ---- what a change takes away ----------------------------------------------------------
+
+
+def with_descriptor(flags, act):
+    def change(path):
+        fd = os.open(path, flags)
+        try:
+            act(fd)
+        finally:
+            os.close(fd)
+    return change
+
+
+def copy_into(path):
+    with open(path.parent / "other", "rb") as old, open(path, "r+b") as new:
+        os.copy_file_range(old.fileno(), new.fileno(), 4, 0, 0)
+
+
+def send_into(path):
+    with open(path.parent / "other", "rb") as old, open(path, "r+b") as new:
+        os.sendfile(new.fileno(), old.fileno(), 0, 4)
+
+
+CHANGES = {
+    "write": with_descriptor(os.O_WRONLY, lambda fd: os.pwrite(fd, b"P", 0)),
+    "write-nothing": with_descriptor(os.O_WRONLY, lambda fd: os.pwrite(fd, b"", 0)),
+    "append": with_descriptor(os.O_WRONLY | os.O_APPEND, lambda fd: os.write(fd, b"P")),
+    "open": with_descriptor(os.O_RDWR, lambda fd: None),
+    "open-truncate": with_descriptor(os.O_WRONLY | os.O_TRUNC, lambda fd: None),
+    "truncate": lambda path: os.truncate(path, 3),
+    "truncate-to-the-same": lambda path: os.truncate(path, 7),
+    "ftruncate": with_descriptor(os.O_WRONLY, lambda fd: os.ftruncate(fd, 9)),
+    "fallocate": with_descriptor(os.O_WRONLY, lambda fd: os.posix_fallocate(fd, 0, 99)),
+    "punch": lambda path: mmapfs.fallocate(path, 3, 0, 4),
+    "copy_file_range": copy_into,
+    "sendfile": send_into,
+    "chown": lambda path: os.chown(path, os.geteuid(), -1),
+    "chgrp": lambda path: os.chown(path, -1, STAFF),
+    "chown-nothing": lambda path: os.chown(path, -1, -1),
+    "utime": lambda path: os.utime(path, (1, 1)),
+    "setxattr": lambda path: os.setxattr(path, "user.a", b"1"),
+    "rename": lambda path: os.rename(path, path),
+}
+
+
+@case
+def set_id_bits_and_capabilities_after_each_change(d):
+    """By the owner, by a member of the group, by a stranger who may write, and by root."""
+    found = {}
+    (d / "other").write_bytes(b"other")
+    for who, uid, groups in (("owner", ALICE, [STAFF]), ("member", BOB, [STAFF]),
+                             ("stranger", BOB, []), ("root", 0, [])):
+        for name, change in CHANGES.items():
+            if name == "chown-nothing" and who != "owner":
+                # The kernel sends what it also sends before a write, so nobody can be
+                # refused, and root's own cannot be told from root's write.
+                continue
+            path = d / f"{who}-{name}"
+            path.write_bytes(b"program")
+            os.chown(path, ALICE, STAFF)
+            os.chmod(path, 0o6777)
+            os.setxattr(path, "security.capability", NET_RAW)
+            result = errno_of(lambda c=change, p=path, u=uid, g=groups: run_as(
+                u, lambda: c(p), groups=g))
+            found[path.name] = (result, *owner(path),
+                                errno_of(os.getxattr, path, "security.capability"))
+    return found
 
 
 def test_reserved_blocks_stay_reserved(loop, mount, data_path):
