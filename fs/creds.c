@@ -187,28 +187,39 @@ void creds_umask(mode_t mask)
 
 /* Without ACLs, for where the kernel will not tell: its answer for a read-only filesystem is
  * that, whoever asks. */
-static bool mode_allows_write(const struct stat *st, const struct creds_user *user)
+static bool mode_allows(const struct stat *st, const struct creds_user *user, int how)
 {
+	const mode_t others = how == W_OK ? S_IWOTH : S_IROTH;
 	bool member = user->gid == st->st_gid;
 
 	if (user->uid == 0 || user->uid == st->st_uid)
 		return true;
 	for (unsigned int i = 0; i < user->group_count && !member; i++)
 		member = user->groups[i] == st->st_gid;
-	return st->st_mode & (member ? S_IWGRP : S_IWOTH);
+	return st->st_mode & (member ? others << 3 : others);
 }
 
-int creds_may_write(int fd, const struct creds_user *user)
+static int may(int fd, const struct creds_user *user, int how)
 {
 	_cleanup_creds_ struct creds creds = creds_enter_user(user);
 	struct stat st;
 
 	/* The system call itself: glibc 2.36 imitates AT_EACCESS by the mode bits. */
-	if (syscall(SYS_faccessat2, fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) == 0)
+	if (syscall(SYS_faccessat2, fd, "", how, AT_EMPTY_PATH | AT_EACCESS) == 0)
 		return 0;
 	if (errno != EROFS && errno != ENOSYS)
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	return mode_allows_write(&st, user) ? 0 : -EACCES;
+	return mode_allows(&st, user, how) ? 0 : -EACCES;
+}
+
+int creds_may_write(int fd, const struct creds_user *user)
+{
+	return may(fd, user, W_OK);
+}
+
+int creds_may_read(int fd, const struct creds_user *user)
+{
+	return user->uid == 0 ? 0 : may(fd, user, R_OK);
 }

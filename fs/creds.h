@@ -75,4 +75,7 @@ void creds_umask(mode_t umask);
  * read-only? Returns 0, -EACCES or -EPERM (immutable). */
 int creds_may_write(int fd, const struct creds_user *user);
 
+/* May @user read it? Returns 0 or -EACCES. */
+int creds_may_read(int fd, const struct creds_user *user);
+
 #endif

@@ -323,7 +323,10 @@ int ctl_walk_open(const struct ctl_tree *tree, int dir_fd, const char *name,
 
 	if (fd < 0)
 		return fd;
-	r = tree->change ? creds_may_write(fd, tree->user) : 0;
+	if (tree->change)
+		r = creds_may_write(fd, tree->user);
+	else
+		r = flags & O_PATH ? creds_may_read(fd, tree->user) : 0;
 	return r < 0 ? r : steal_fd(&fd);
 }
 

@@ -15,6 +15,11 @@
 /* Protects fs->handles and fs->dirs. */
 static pthread_mutex_t all_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+static bool for_reading(int flags)
+{
+	return (flags & O_ACCMODE) != O_WRONLY;
+}
+
 static bool for_writing(int flags)
 {
 	return (flags & O_ACCMODE) != O_RDONLY;
@@ -28,6 +33,7 @@ int handle_adopt(struct fs *fs, struct inode *inode, int flags, int *fd, struct 
 		return -ENOMEM;
 	inode_ref(fs->inodes, inode);
 	*handle = (struct handle){ .inode = inode, .fd = steal_fd(fd),
+				   .reader = for_reading(flags),
 				   .writer = for_writing(flags),
 				   .sync_seen = region_sync_seen(inode) };
 	{

@@ -20,7 +20,7 @@
 struct handle {
 	struct inode *inode; /* one reference */
 	int fd;		     /* -1: none, see handle_fd() */
-	bool writer;
+	bool reader, writer; /* what it was opened for */
 	uint32_t sync_seen; /* see region_sync_report(); used by one fsync at a time */
 	LIST_ENTRY(handle) all; /* in fs->handles */
 };

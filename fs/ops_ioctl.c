@@ -4,8 +4,9 @@
  *
  * A read-only mount refuses setxattr before this daemon hears of it, so the same controls
  * have a second door that works on read-only descriptors. What the VFS checks for an
- * attribute is checked here: to read one needs an open file, to write one the right to write
- * it - by owner and mode, for whether the mount is writable does not matter.
+ * attribute is checked here: to read one needs the right to read the file, which a descriptor
+ * for reading is, to write one the right to write it - by owner and mode, for whether the mount
+ * is writable does not matter.
  */
 #include "ops.h"
 
@@ -81,13 +82,24 @@ static void ask_source(fuse_req_t req, const struct inode *inode, struct fuse_fi
 		(void)fuse_reply_ioctl(req, 0, argument, row->change ? 0 : row->size);
 }
 
-static int may_write(fuse_req_t req, struct inode *inode)
+static int may_by_rights(fuse_req_t req, struct inode *inode,
+			 int (*may)(int fd, const struct creds_user *user))
 {
 	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
 	const struct creds_user user = req_user(req, true);
 	int r = inode_path_fd(req_fs(req)->inodes, inode, &fd);
 
-	return r < 0 ? r : creds_may_write(fd.fd, &user);
+	return r < 0 ? r : may(fd.fd, &user);
+}
+
+static int may(fuse_req_t req, struct inode *inode, struct fuse_file_info *fi, uint32_t op)
+{
+	if (op == MMAPFS_CONTROL_SET)
+		return may_by_rights(req, inode, creds_may_write);
+	/* Only regular files can be opened for writing alone. */
+	if (!S_ISREG(inode->type) || fi_handle(fi)->reader)
+		return 0;
+	return may_by_rights(req, inode, creds_may_read);
 }
 
 static bool well_formed(const struct mmapfs_control *control)
@@ -126,13 +138,11 @@ void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 		return;
 	}
 	(void)snprintf(name, sizeof(name), "%s%s", MMAPFS_CONTROL_PREFIX, control->name);
-	if (control->op == MMAPFS_CONTROL_GET) {
-		control_get(req, inode, name, sizeof(control->value), CONTROL_IOCTL);
-		return;
-	}
-	r = may_write(req, inode);
+	r = may(req, inode, fi, control->op);
 	if (r < 0)
 		reply_result(req, r);
+	else if (control->op == MMAPFS_CONTROL_GET)
+		control_get(req, inode, name, sizeof(control->value), CONTROL_IOCTL);
 	else
 		control_set(req, inode, name, control->value, control->length, CONTROL_IOCTL);
 }
