@@ -36,6 +36,8 @@ void signals_block(void)
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)sigaction(NUDGE, &nudge, NULL);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
+	/* Means nothing here, and by default would be the end without an unmount. */
+	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
 /* Not to be cancelled with a mutex in hand. */

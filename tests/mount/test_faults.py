@@ -45,6 +45,13 @@ class Load:
                 return
             self.rounds[index] += 1
 
+    def wait_for_rounds(self, count, also=lambda: True):
+        """Until each has come round that often from now on, or one has failed."""
+        want = [done + count for done in self.rounds]
+        mmapfs.wait_until(lambda: self.surprises or
+                          (also() and all(map(int.__ge__, self.rounds, want))),
+                          60, f"{count} rounds of each, now {self.rounds},")
+
     def __enter__(self):
         for thread in self.threads:
             thread.start()
@@ -93,7 +100,7 @@ def test_truncation_under_readers_mappers_warm_and_lock(source, mounted):
             os.truncate(source / "f", (i * 37 % 5) * mmapfs.MIB + i)
             if i % 10 == 0:
                 (source / "f").write_bytes(data)
-        mmapfs.wait_until(lambda: min(load.rounds) >= 5, 60, "five rounds of each")
+        load.wait_for_rounds(5)
     assert is_alive(mounted)
     mmapfs.setattr(file, "lock", "off")
     (source / "f").write_bytes(data)
