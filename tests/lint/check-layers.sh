@@ -23,7 +23,7 @@ refuse()
 mapfile -t core < <(find core -name '*.[ch]')
 mapfile -t model < <(find fs -name '*.[ch]' \
 	'(' -name 'inode*' -o -name 'handle*' -o -name 'region*' -o -name 'ctl*' \
-	-o -name 'table*' -o -name 'worker*' -o -name 'creds*' -o -name 'metrics*' -o -name 'cache*' ')')
+	-o -name 'table*' -o -name 'worker*' -o -name 'creds*' -o -name 'metrics*' -o -name 'cache*' -o -name 'dir_fds*' ')')
 mapfile -t outside < <(find fs tools node -name '*.[ch]' 2>/dev/null)
 
 refuse "core knows nothing of FUSE or Node" '(.*/)?(fuse|fuse_.*|node_api|uv)[^/]*\.h' \
