@@ -53,8 +53,8 @@ struct dir_handle {
 	off_t position; /* of the next entry to give out */
 	size_t at;	/* of it in `block` */
 	size_t filled;
-	uint32_t since_ms; /* when it was begun to be listed with attributes; 0: not from its start */
-	uint32_t state;    /* what it was then, see ops_dir.c */
+	uint32_t since_ms; /* when a listing with attributes began at its start; 0: none did */
+	uint32_t state;	   /* what it was then, see ops_dir.c */
 	bool names_only;   /* constant: the kernel has the attributes from just now */
 	_Alignas(struct dirent) char block[32768];
 };
