@@ -63,9 +63,16 @@ static void forget_entry(struct mmapfs_snapshot *snapshot)
 
 static int begin(struct mmapfs_snapshot *snapshot)
 {
+	const struct mmapfs__snapshot_header header = snapshot->in.header;
+	int r;
+
 	forget_entry(snapshot);
 	mmapfs__snapshot_in_init(&snapshot->in, fetch, snapshot);
-	return mmapfs__snapshot_in_header(&snapshot->in);
+	r = mmapfs__snapshot_in_header(&snapshot->in);
+	/* What it said of itself when it was checked is true though it cannot be read now. */
+	if (r < 0 && snapshot->checked)
+		snapshot->in.header = header;
+	return r;
 }
 
 static int check_text(struct mmapfs_snapshot *snapshot,
