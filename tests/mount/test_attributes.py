@@ -539,3 +539,19 @@ def test_a_long_range_list_is_cut_and_can_be_continued(source, mounted):
     steady = [page for page in range(len(expected)) if expected[page] == after[page]]
     assert [listed[page] for page in steady] == [expected[page] for page in steady]
     assert len(steady) > count
+
+
+def deleted_in(mounted):
+    """Files without a name that the daemon has open."""
+    directory = f"/proc/{mounted.process.pid}/fd"
+    links = [os.readlink(f"{directory}/{fd}") for fd in os.listdir(directory)]
+    return [link for link in links if link.endswith(" (deleted)")]
+
+
+def test_a_locked_file_that_is_deleted_is_let_go(mounted, source):
+    mmapfs.fill(source / "file", mmapfs.MIB)
+    mmapfs.setattr(mounted / "file", "lock", "on")
+    with open(mounted / "file", "rb"):
+        os.unlink(mounted / "file")
+        assert deleted_in(mounted)  # it is still a file, and locked
+    mmapfs.wait_until(lambda: not deleted_in(mounted), what="the end of the deleted file")
