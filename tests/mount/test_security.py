@@ -3,12 +3,12 @@
 sizes and source trees, and users against each other."""
 
 import contextlib
+import multiprocessing
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
-import threading
 
 import pytest
 
@@ -319,6 +319,20 @@ def theirs(source):
     return make
 
 
+def at_once(functions):
+    """What they return, each in a process of its own: threads and fork(2) do not go well."""
+    context = multiprocessing.get_context("fork")
+    answers = [context.Pipe(duplex=False) for _ in functions]
+    children = [context.Process(target=lambda function=function, end=end: end.send(function()))
+                for function, (_, end) in zip(functions, answers)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(mmapfs.DEADLINE)
+        assert child.exitcode == 0, child.exitcode
+    return [begin.recv() for begin, _ in answers]
+
+
 @pytest.mark.parametrize("name, value", [("evict", ""), ("warm", ""), ("lock", "on"),
                                          ("sync", "sync"), ("advise", "random")])
 def test_the_ioctl_is_no_way_round_permissions(name, value, source, theirs, mounted):
@@ -357,17 +371,12 @@ def test_users_together_cannot_pass_the_lock_limit(source, theirs, mount):
     for uid in users:
         theirs(uid, str(uid), 768 * mmapfs.KIB)
     mounted = mount(source, "allow_other,lock_limit=1M")
-    answers = []
 
     def lock(uid):
-        answers.append(errno_of(lambda: run_as(
-            uid, lambda: mmapfs.setattr(mounted / str(uid), "lock", "on"))))
+        return errno_of(lambda: run_as(
+            uid, lambda: mmapfs.setattr(mounted / str(uid), "lock", "on")))
 
-    threads = [threading.Thread(target=lock, args=(uid,)) for uid in users]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = at_once([lambda uid=uid: lock(uid) for uid in users])
     assert sorted(answers, key=str) == ["ENOMEM"] * 3 + [None]
     assert mmapfs.number(mounted.point, "locked") == 192
 
@@ -397,9 +406,5 @@ def test_a_flood_of_jobs_leaves_others_served(source, theirs, mount):
                 file.write(b"y")
             mmapfs.number(hers, "resident")
 
-    thread = threading.Thread(target=lambda: run_as(ALICE, go_on))
-    thread.start()
-    refused = run_as(BOB, flood)
-    thread.join(mmapfs.DEADLINE)
-    assert not thread.is_alive()
+    refused, _ = at_once([lambda: run_as(BOB, flood), lambda: run_as(ALICE, go_on)])
     assert refused <= {None, "EAGAIN", "EBUSY"}
