@@ -15,7 +15,9 @@
 
 #include <mmapfs.h>
 
+#include "base/cleanup.h"
 #include "base64.h"
+#include "json_text.h"
 #include "utf8.h"
 
 /* In the array at the end; the count in "total" goes on. All are told on stderr. */
@@ -24,15 +26,15 @@
 struct json_state {
 	json_t *errors;
 	uint64_t rows;
+	struct json_text row; /* the last one; its memory is used again */
 };
+
+/* Digits enough for a share and for milliseconds, too few for 30.510000000000002. */
+#define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12))
 
 static int dump(const struct out *out, const json_t *value)
 {
-	/* Digits enough for a share and for milliseconds, too few for 30.510000000000002. */
-	return json_dumpf(value, out->file,
-			  JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) < 0
-		       ? -EIO
-		       : 0;
+	return json_dumpf(value, out->file, DUMP_FLAGS) < 0 ? -EIO : 0;
 }
 
 /* The reference to @value is taken. "a.b" is b in the object a. */
@@ -105,75 +107,201 @@ static json_t *cell_json(enum cell_type type, const struct cell *cell)
 	}
 }
 
-/* Add @key to the list or map of the special ones. */
-static int set_remarks(json_t *object, const struct out_column *column,
-		       const struct cell *cell)
+/* ---- rows ---- */
+
+/* Two digits are what is meant, and enough: 50.0, 12.5, 99.99. */
+static void put_percent(struct json_text *text, double percent)
 {
-	json_t *bounds;
-	char key[80];
+	int64_t hundredths = (int64_t)(percent * 100 + 0.5);
 
-	if (cell->state == CELL_UNKNOWN && cell->reason) {
-		json_t *unknown = json_object_get(object, "unknown");
-
-		if (!unknown) {
-			unknown = json_object();
-			if (json_object_set_new_nocheck(object, "unknown", unknown) < 0)
-				return -ENOMEM;
-		}
-		return json_object_set_new_nocheck(unknown, column->key,
-						   json_string(cell->reason));
-	}
-	if (cell->state != CELL_KNOWN || !cell->upper_bound)
-		return 0;
-	snprintf(key, sizeof(key), "upper_bound");
-	bounds = json_object_get(object, key);
-	if (!bounds) {
-		bounds = json_array();
-		if (json_object_set_new_nocheck(object, key, bounds) < 0)
-			return -ENOMEM;
-	}
-	return json_array_append_new(bounds, json_string(column->key)) < 0 ? -ENOMEM : 0;
+	json_text_number(text, hundredths / 100);
+	json_text_literal(text, ".");
+	json_text_number(text, hundredths / 10 % 10);
+	if (hundredths % 10)
+		json_text_number(text, hundredths % 10);
 }
 
-static json_t *row_json(const struct out *out, const struct cell *cells)
+static void put_nested(struct json_text *text, const json_t *value)
 {
-	json_t *object = json_object();
-	int r = object ? 0 : -ENOMEM;
+	char *dumped = json_dumps(value, DUMP_FLAGS);
 
-	for (size_t i = 0; r == 0 && i < out->shown_count; i++) {
-		const struct out_column *column = &out->columns[out->shown[i]];
+	if (dumped)
+		json_text_bytes(text, dumped, strlen(dumped));
+	else
+		text->failed = true;
+	free(dumped);
+}
+
+static void put_value(struct json_text *text, enum cell_type type, const struct cell *cell)
+{
+	const char *string = cell->text ? cell->text : "";
+
+	if (cell->state != CELL_KNOWN || (type == CELL_JSON && !cell->json))
+		json_text_literal(text, "null");
+	else if (type == CELL_BYTES || type == CELL_COUNT)
+		json_text_number(text, (int64_t)cell->number);
+	else if (type == CELL_SIGNED)
+		json_text_number(text, cell->delta);
+	else if (type == CELL_PERCENT)
+		put_percent(text, cell->percent);
+	else if (type == CELL_BOOL && cell->number)
+		json_text_literal(text, "true");
+	else if (type == CELL_BOOL)
+		json_text_literal(text, "false");
+	else if (type == CELL_JSON)
+		put_nested(text, cell->json);
+	else if (utf8_valid(string))
+		json_text_string(text, string);
+	else
+		json_text_literal(text, "null");
+}
+
+/* A name is there twice: as text, and as bytes where it is none. */
+static void put_bytes_of_name(struct json_text *text, const char *key, const char *path)
+{
+	_cleanup_free_ char *b64 = NULL;
+	char b64_key[48];
+
+	snprintf(b64_key, sizeof(b64_key), "%s_b64", key);
+	json_text_key(text, b64_key);
+	if (utf8_valid(path)) {
+		json_text_literal(text, "null");
+		return;
+	}
+	b64 = base64_encode(path, strlen(path));
+	if (b64)
+		json_text_string(text, b64);
+	else
+		text->failed = true;
+}
+
+/* @key: of the column, within the object that it is in. */
+static void put_member(struct json_text *text, const char *key,
+		       const struct out_column *column, const struct cell *cell)
+{
+	json_text_key(text, key);
+	put_value(text, column->type, cell);
+	if (column->type == CELL_PATH && cell->state == CELL_KNOWN)
+		put_bytes_of_name(text, key, cell->text);
+}
+
+static const struct out_column *shown_column(const struct out *out, size_t at)
+{
+	return &out->columns[out->shown[at]];
+}
+
+/* Is the key of column @at "HEAD.something"? */
+static bool is_below(const struct out *out, size_t at, const char *head, size_t length)
+{
+	const char *key = shown_column(out, at)->key;
+
+	return strncmp(key, head, length) == 0 && key[length] == '.';
+}
+
+/* The object that column @at is in, with all others of it; nothing if that was done. */
+static void put_object(const struct out *out, const struct cell *cells, size_t at,
+		       struct json_text *text)
+{
+	const char *key = shown_column(out, at)->key;
+	size_t length = strcspn(key, ".");
+	char head[32];
+
+	for (size_t i = 0; i < at; i++)
+		if (is_below(out, i, key, length))
+			return;
+	snprintf(head, sizeof(head), "%.*s", (int)length, key);
+	json_text_key(text, head);
+	json_text_literal(text, "{");
+	for (size_t i = at; i < out->shown_count; i++)
+		if (is_below(out, i, key, length))
+			put_member(text, shown_column(out, i)->key + length + 1,
+				   shown_column(out, i), &cells[out->shown[i]]);
+	json_text_literal(text, "}");
+}
+
+static bool has_reason(const struct cell *cell)
+{
+	return cell->state == CELL_UNKNOWN && cell->reason;
+}
+
+static bool is_bound(const struct cell *cell)
+{
+	return cell->state == CELL_KNOWN && cell->upper_bound;
+}
+
+/* Why figures are missing: of all columns, @at being the first such. */
+static void put_unknown(const struct out *out, const struct cell *cells, size_t at,
+			struct json_text *text)
+{
+	json_text_key(text, "unknown");
+	json_text_literal(text, "{");
+	for (size_t i = at; i < out->shown_count; i++) {
 		const struct cell *cell = &cells[out->shown[i]];
 
-		if (column->type == CELL_PATH && cell->state == CELL_KNOWN)
-			r = set_path(object, column->key, cell->text);
-		else
-			r = set(object, column->key, cell_json(column->type, cell));
-		if (r == 0)
-			r = set_remarks(object, column, cell);
+		if (!has_reason(cell))
+			continue;
+		json_text_key(text, shown_column(out, i)->key);
+		json_text_string(text, cell->reason);
 	}
-	if (r == 0)
-		return object;
-	json_decref(object);
-	return NULL;
+	json_text_literal(text, "}");
+}
+
+/* Which figures may be too high, likewise. */
+static void put_upper_bound(const struct out *out, const struct cell *cells, size_t at,
+			    struct json_text *text)
+{
+	json_text_key(text, "upper_bound");
+	json_text_literal(text, "[");
+	for (size_t i = at; i < out->shown_count; i++) {
+		if (!is_bound(&cells[out->shown[i]]))
+			continue;
+		if (i > at)
+			json_text_literal(text, ",");
+		json_text_string(text, shown_column(out, i)->key);
+	}
+	json_text_literal(text, "]");
+}
+
+static void put_row(const struct out *out, const struct cell *cells, struct json_text *text)
+{
+	bool unknown = false, bound = false;
+
+	json_text_literal(text, "{");
+	for (size_t i = 0; i < out->shown_count; i++) {
+		const struct out_column *column = shown_column(out, i);
+		const struct cell *cell = &cells[out->shown[i]];
+
+		if (strchr(column->key, '.'))
+			put_object(out, cells, i, text);
+		else
+			put_member(text, column->key, column, cell);
+		if (has_reason(cell) && !unknown)
+			put_unknown(out, cells, i, text);
+		if (is_bound(cell) && !bound)
+			put_upper_bound(out, cells, i, text);
+		unknown |= has_reason(cell);
+		bound |= is_bound(cell);
+	}
+	json_text_literal(text, "}");
 }
 
 static int json_row(struct out *out, const struct cell *cells)
 {
 	bool lines = out->options.format == OUT_JSONL;
 	struct json_state *state = out->state;
-	json_t *object = row_json(out, cells);
-	int r;
+	struct json_text *text = &state->row;
 
-	if (!object)
+	text->length = 0;
+	put_row(out, cells, text);
+	if (lines)
+		json_text_literal(text, "\n");
+	if (text->failed)
 		return -ENOMEM;
 	if (!lines)
 		fputs(state->rows ? ",\n" : "\n", out->file);
 	state->rows++;
-	r = dump(out, object);
-	json_decref(object);
-	if (lines)
-		fputc('\n', out->file);
-	return r;
+	fwrite(text->data, 1, text->length, out->file);
+	return 0;
 }
 
 /* ---- the frame around the rows ---- */
@@ -342,6 +470,7 @@ static void json_done(struct out *out)
 	if (!state)
 		return;
 	json_decref(state->errors);
+	free(state->row.data);
 	free(state);
 }
 

@@ -14,6 +14,7 @@
 #include "base/macro.h"
 #include "base64.h"
 #include "cmd.h"
+#include "json_text.h"
 #include "out_words.h"
 #include "utf8.h"
 
@@ -285,6 +286,50 @@ static int64_t number_at(json_t *object, const char *key)
 	return json_integer_value(value);
 }
 
+static json_t *parse_text(struct json_text *text)
+{
+	json_t *value;
+
+	assert_false(text->failed);
+	value = json_loadb(text->data, text->length, JSON_DECODE_ANY, NULL);
+	assert_non_null(value);
+	free(text->data);
+	return value;
+}
+
+static void json_strings_are_read_as_they_were_written(void **state)
+{
+	struct json_text text = { 0 };
+	char all[129];
+	json_t *value;
+
+	(void)state;
+	for (int i = 0; i < 127; i++)
+		all[i] = (char)(i + 1);
+	all[127] = 0;
+	json_text_string(&text, all);
+	value = parse_text(&text);
+	assert_string_equal(json_string_value(value), all);
+	json_decref(value);
+}
+
+static void json_numbers_are_read_as_they_were_written(void **state)
+{
+	static const int64_t numbers[] = { 0, 9, 10, -1, -10, INT64_MAX, INT64_MIN };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		struct json_text text = { 0 };
+		json_t *value;
+
+		json_text_number(&text, numbers[i]);
+		value = parse_text(&text);
+		assert_true(json_is_integer(value));
+		assert_int_equal(json_integer_value(value), numbers[i]);
+		json_decref(value);
+	}
+}
+
 static void json_has_every_column_and_says_why_not(void **state)
 {
 	const struct out_options options = { .format = OUT_JSON };
@@ -466,6 +511,8 @@ int main(void)
 		cmocka_unit_test(top_of_very_many_rows_is_right),
 		cmocka_unit_test(summary_prints_only_the_totals),
 		cmocka_unit_test(percent_never_rounds_to_full_or_empty),
+		cmocka_unit_test(json_strings_are_read_as_they_were_written),
+		cmocka_unit_test(json_numbers_are_read_as_they_were_written),
 		cmocka_unit_test(json_has_every_column_and_says_why_not),
 		cmocka_unit_test(json_of_nothing_is_valid),
 		cmocka_unit_test(json_lines_are_one_object_each_and_totals_last),
