@@ -5,6 +5,9 @@
 
 #include "passthrough.h"
 
+struct inode;
+struct session;
+
 /* ops.c; for a mounted directory */
 extern const struct fuse_lowlevel_ops ops;
 void op_init(void *userdata, struct fuse_conn_info *conn);
@@ -88,6 +91,10 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg,
 	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
 	      size_t out_size);
+
+/* Have the kernel ask for @inode's attributes again. Those alone: that waits for no page and so
+ * is allowed in a handler. */
+void forget_attributes(struct session *session, struct inode *inode);
 
 /* Write all of @buf to @fd, made with the caller's rights; O_APPEND in @flags: at its end. The
  * bytes written, or a negative errno where that is none. */

@@ -20,12 +20,7 @@ static void close_handle(struct session *session, struct handle *handle)
 	handle_close(&session->fs, handle);
 }
 
-/*
- * While a file is open for writing its attributes are not kept (see attr_timeout()), but the
- * lookup that led here may have left some: a store through a mapping of this open would not
- * show in them. Attributes alone: that waits for no page and so is allowed in a handler.
- */
-static void forget_attributes(struct session *session, struct inode *inode)
+void forget_attributes(struct session *session, struct inode *inode)
 {
 	(void)fuse_lowlevel_notify_inval_inode(session->fuse, (uintptr_t)inode, -1, 0);
 }
@@ -47,6 +42,9 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	id = datapath_open(session, inode, handle->writer);
 	cache_opened(&session->fs, inode, handle->writer);
+	/* While a file is open for writing its attributes are not kept (see attr_timeout()), but
+	 * the lookup that led here may have left some: a store through a mapping of this open
+	 * would not show in them. */
 	if (handle->writer)
 		forget_attributes(session, inode);
 	fi->fh = (uintptr_t)handle;

@@ -63,7 +63,7 @@ static int open_for_ioctl(struct fs *fs, const struct inode *inode, struct fuse_
 	return 0;
 }
 
-static void ask_source(fuse_req_t req, const struct inode *inode, struct fuse_file_info *fi,
+static void ask_source(fuse_req_t req, struct inode *inode, struct fuse_file_info *fi,
 		       const struct source_ioctl *row, union source_argument *argument)
 {
 	_cleanup_inode_fd_ struct inode_fd fd = INODE_FD_NONE;
@@ -76,6 +76,8 @@ static void ask_source(fuse_req_t req, const struct inode *inode, struct fuse_fi
 
 		r = ioctl(fd.fd, row->cmd, argument) < 0 ? -errno : 0;
 	}
+	if (r == 0 && row->change)
+		forget_attributes(req_session(req), inode); /* ctime */
 	if (r < 0)
 		reply_result(req, r);
 	else

@@ -8,6 +8,7 @@ import os
 import stat
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -522,6 +523,19 @@ def inode_flags(d):
     refused = mmapfs.run_as(mmapfs.NOBODY, lambda: change_flags("-A", d / "sub"))
     taken = change_flags("-i", d / "f"), change_flags("-A", d / "sub")
     return before, given, found, refused, taken, flags_of(d / "f"), flags_of(d / "sub")
+
+
+@operation
+def changed_flags_change_ctime(d):
+    (d / "f").write_bytes(b"x")
+    os.mkdir(d / "sub")
+
+    def shows_at_once(path):
+        before = os.stat(path).st_ctime_ns
+        time.sleep(0.02)  # longer than a tick of the source's clock
+        return change_flags("+A", path), os.stat(path).st_ctime_ns > before
+
+    return shows_at_once(d / "f"), shows_at_once(d / "sub")
 
 
 @operation
