@@ -65,6 +65,19 @@ def remove_all(directory):
             path.unlink()
 
 
+def let_go(directory):
+    """Of the mounts and loop devices that a case which was ended left in there."""
+    for point in reversed(mmapfs.mounts_below(directory)):
+        if point != str(directory):
+            subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+    loops = subprocess.run(["losetup", "-n", "-l", "-O", "NAME,BACK-FILE"], check=True,
+                           capture_output=True, text=True).stdout
+    for line in loops.splitlines():
+        name, *file = line.split(maxsplit=1)
+        if file and file[0].startswith(f"{directory}/"):
+            subprocess.run(["losetup", "-d", name], check=False, capture_output=True)
+
+
 def left_open(here, before):
     """What still holds a file after all were closed and removed: a descriptor, a mapping, or
     a backing id, which only the source's count of inodes can tell."""
@@ -98,6 +111,7 @@ def place(fstype, path, size=2 << 30, mkfs=(), options=""):
             wrong = []
             try:
                 yield here
+                let_go(point)
                 wrong += left_open(here, before)
             finally:
                 wrong += mounted.stop()
