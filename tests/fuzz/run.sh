@@ -94,6 +94,7 @@ fuzz()
 
 	mkdir -p "$out/$target/corpus" "$out/$target/finds"
 	local arguments=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048
+		-report_slow_units=20
 		-max_len=8192 -print_final_stats=1 -artifact_prefix="$out/$target/finds/")
 	[ ! -e "$dictionary" ] || arguments+=(-dict="$dictionary")
 	# A find ends libFuzzer: one target a time, the first find is enough.
