@@ -172,4 +172,5 @@ def test_listings_without_pause_ask_for_few_attributes(patient):
     listed(patient)
     taken = requests_of(patient.point, lambda: listed(patient))
     taken.pop("readdirplus")
-    assert sum(taken.values()) <= 5, taken
+    # What the directory takes, and closes of the listing before that come late.
+    assert sum(taken.values()) < FILES / 2, taken
