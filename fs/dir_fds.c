@@ -2,7 +2,6 @@
 /* dir_fds.c - the directories that were used last, kept open. */
 #include "dir_fds.h"
 
-#include <assert.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -31,9 +30,11 @@ static struct dir_fd *find_place(struct dir_fds *fds)
 	for (size_t i = 0; i < DIR_FDS; i++) {
 		struct dir_fd *entry = &fds->entries[i];
 
+		if (entry->users > 0)
+			continue;
 		if (!entry->inode)
 			return entry;
-		if (entry->users == 0 && (!place || entry->used < place->used))
+		if (!place || entry->used < place->used)
 			place = entry;
 	}
 	return place;
@@ -73,9 +74,16 @@ struct dir_fd *dir_fds_add(struct dir_fds *fds, const struct inode *inode, int f
 
 void dir_fds_put(struct dir_fds *fds, struct dir_fd *entry)
 {
-	SCOPE_LOCK(&fds->mutex);
+	int fd = -1;
 
-	entry->users--;
+	{
+		SCOPE_LOCK(&fds->mutex);
+
+		if (--entry->users == 0 && !entry->inode)
+			fd = entry->fd;
+	}
+	if (fd >= 0)
+		close(fd);
 }
 
 void dir_fds_drop(struct dir_fds *fds, const struct inode *inode)
@@ -87,8 +95,8 @@ void dir_fds_drop(struct dir_fds *fds, const struct inode *inode)
 		struct dir_fd *entry = find(fds, inode);
 
 		if (entry) {
-			assert(entry->users == 0);
-			fd = entry->fd;
+			if (entry->users == 0)
+				fd = entry->fd;
 			entry->inode = NULL;
 		}
 	}

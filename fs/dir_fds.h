@@ -20,7 +20,7 @@ struct dir_fds {
 	pthread_mutex_t mutex; /* protects what follows; nothing else is taken inside it */
 	uint64_t clock;	       /* counts uses */
 	struct dir_fd {
-		const struct inode *inode; /* NULL: free. No reference: see dir_fds_drop() */
+		const struct inode *inode; /* NULL: free, once unused. No reference */
 		int fd;
 		unsigned int users;
 		uint64_t used; /* the clock of the last use */
@@ -39,7 +39,8 @@ struct dir_fd *dir_fds_add(struct dir_fds *fds, const struct inode *inode, int f
 
 void dir_fds_put(struct dir_fds *fds, struct dir_fd *entry);
 
-/* Before @inode is freed. Nobody uses it any more. */
+/* Before @inode is freed. Whoever still uses its descriptor closes it: a request is answered
+ * before it puts, and the kernel may forget the directory in between. */
 void dir_fds_drop(struct dir_fds *fds, const struct inode *inode);
 
 /* Close all, at the end. */

@@ -118,6 +118,25 @@ static void a_freed_inode_leaves_nothing(void **state)
 	dir_fds_drop(&fds, &inodes[0]);
 }
 
+/* A request is answered before it puts: the kernel may forget the directory in between. */
+static void one_in_use_outlives_its_inode(void **state)
+{
+	struct dir_fd *entry = add(0);
+	int fd = entry->fd;
+
+	(void)state;
+	dir_fds_drop(&fds, &inodes[0]);
+	assert_true(is_open(fd));
+	assert_null(dir_fds_get(&fds, &inodes[0]));
+	for (int i = 1; i < DIR_FDS; i++)
+		dir_fds_put(&fds, add(i));
+	assert_ptr_not_equal(add(DIR_FDS), entry);
+	assert_int_equal(entry->fd, fd);
+	dir_fds_put(&fds, entry);
+	assert_false(is_open(fd));
+	assert_ptr_equal(add(0), entry);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -128,6 +147,7 @@ int main(void)
 		CASE(the_one_not_used_for_longest_makes_room),
 		CASE(one_in_use_is_not_closed),
 		CASE(a_freed_inode_leaves_nothing),
+		CASE(one_in_use_outlives_its_inode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
