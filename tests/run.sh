@@ -222,7 +222,7 @@ suite_mount-asan()
 suite_mount-tsan()
 {
 	build_tsan mount-tsan &&
-		mount_tests mount-tsan clang-tsan mount -m "not slow"
+		mount_tests mount-tsan clang-tsan mount -m "not slow and not one_client"
 }
 
 # With a libfuse that negotiates passthrough itself, in a Debian that has it.
@@ -231,7 +231,7 @@ suite_mount-trixie()
 	local log=$work/mount-trixie.log status
 
 	bash "$top/tests/trixie.sh" --junit "$results/mount-trixie/junit.xml" \
-		"${pytest_arguments[@]}" -m "not slow" </dev/null 2>&1 | tee "$log"
+		"${pytest_arguments[@]}" -m "not slow and not any_libfuse" </dev/null 2>&1 | tee "$log"
 	status=${PIPESTATUS[0]}
 	if [ "$status" -eq 77 ]; then
 		skipped mount-trixie trixie "$(tail -n 1 "$log")"

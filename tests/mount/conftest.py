@@ -12,12 +12,33 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import mmapfs  # noqa: E402
 
 
+# Of these files some suites of run.sh take no notice: the thread sanitizer sees nothing where
+# one client does one thing at a time, and a newer libfuse nothing where all is above it.
+MARKED = {
+    "one_client": ("test_attributes", "test_basic", "test_behind", "test_behind_places",
+                   "test_limits", "test_security", "test_table", "test_users",
+                   "test_users_control"),
+    "any_libfuse": ("test_behind", "test_behind_places", "test_cache_budget",
+                    "test_cache_policy", "test_cache_restart", "test_cache_restart_many",
+                    "test_limits", "test_random", "test_table_budget", "test_users_control"),
+}
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes many seconds")
+    for name in MARKED:
+        config.addinivalue_line("markers", f"{name}: see MARKED in tests/mount/conftest.py")
     if os.geteuid() != 0:
         pytest.exit("the mount tests need root: sudo tests/run.sh", 2)
     if not mmapfs.DAEMON.exists():
         pytest.exit(f"{mmapfs.DAEMON} is missing: build first, or set MMAPFS_BUILD", 2)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for name, files in MARKED.items():
+            if item.path.stem in files:
+                item.add_marker(name)
 
 
 @pytest.fixture
