@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""docs/conformance.md from the results of the suites: table.py RESULTS.jsonl... > FILE
+"""docs/conformance.md from the results of the suites: table.py [--note TEXT]... RESULTS.jsonl... > FILE
 
 For each suite the counts on the native filesystem and on each data path, then every case that
 a mount does not pass although the native filesystem does, with its reason from reasons.txt. A
 case without a reason there is printed as unexplained, and the exit code is 1. Runs with
-sanitizers have rows of their own: of those, the native results are the plain run's."""
+sanitizers have rows of their own: of those, the native results are the plain run's. A note says
+what the counts cannot, such as that a run was ended early."""
 
+import argparse
 import collections
 import json
 import pathlib
@@ -119,11 +121,17 @@ def print_differences(found):
 
 
 def main():
-    rows = list(rows_of(sys.argv[1:]))
+    parser = argparse.ArgumentParser(description="docs/conformance.md from results.")
+    parser.add_argument("results", nargs="+")
+    parser.add_argument("--note", action="append", default=[], help="a line below the counts")
+    options = parser.parse_args()
+    rows = list(rows_of(options.results))
     found = read(rows)
     print(HEAD.format(kernel=platform.release().split("-")[0], machine=platform.machine(),
                       versions=versions(rows)))
     print_counts(found)
+    for note in options.note:
+        print(f"\n{note}")
     sys.exit(1 if print_differences(found) else 0)
 
 
