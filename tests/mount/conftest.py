@@ -12,9 +12,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import mmapfs  # noqa: E402
 
 
-# Of these files some suites of run.sh take no notice: the thread sanitizer sees nothing where
-# one client does one thing at a time, and a newer libfuse nothing where all is above it.
+# Of these files some suites of run.sh take no notice: what takes many seconds is for `mount`
+# alone (single tests are marked where they stand), the thread sanitizer sees nothing where one
+# client does one thing at a time, and a newer libfuse nothing where all is above it.
 MARKED = {
+    "slow": ("test_behind_places", "test_cache_restart_many"),
     "one_client": ("test_attributes", "test_basic", "test_behind", "test_behind_places",
                    "test_limits", "test_security", "test_table", "test_users",
                    "test_users_control"),
@@ -25,7 +27,6 @@ MARKED = {
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes many seconds")
     for name in MARKED:
         config.addinivalue_line("markers", f"{name}: see MARKED in tests/mount/conftest.py")
     if os.geteuid() != 0:
