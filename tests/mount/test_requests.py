@@ -172,5 +172,6 @@ def test_listings_without_pause_ask_for_few_attributes(patient):
     listed(patient)
     taken = requests_of(patient.point, lambda: listed(patient))
     taken.pop("readdirplus")
+    taken.pop("listxattr", 0)  # newer coreutils ask each file for it
     # What the directory takes, and closes of the listing before that come late.
     assert sum(taken.values()) < FILES / 2, taken
