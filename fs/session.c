@@ -32,6 +32,7 @@
 #include "ops.h"
 #include "region.h"
 #include "table_open.h"
+#include "thread.h"
 #include "worker.h"
 
 #define REQUESTS_WAITING 1024
@@ -62,6 +63,48 @@ static void tell_starter(struct session *session)
 	session->ready_fd = -1;
 }
 
+struct question {
+	const char *mountpoint;
+	bool answered;
+};
+
+/*
+ * Without descriptors: should the daemon be killed now, this thread could not be, because its
+ * request is with the daemon; and it would keep the device open, which has to be closed for
+ * the request to end. compat: before Linux 5.9 it has them; drop with that.
+ */
+static void *ask(void *arg)
+{
+	struct question *question = arg;
+	struct statvfs st;
+
+	(void)close_range(3, ~0U, CLOSE_RANGE_UNSHARE);
+	question->answered = statvfs(question->mountpoint, &st) == 0;
+	return NULL;
+}
+
+/* End a start that has failed. */
+static void refuse(struct session *session)
+{
+	session->refused = true;
+	(void)kill(getpid(), SIGTERM);
+}
+
+static bool mount_answers(struct session *session)
+{
+	struct question question = { .mountpoint = session->mountpoint };
+	pthread_t asker;
+	int r = thread_start(ask, &question, &asker);
+
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot start a thread: %s", strerror(-r));
+		refuse(session);
+		return false;
+	}
+	pthread_join(asker, NULL);
+	return question.answered;
+}
+
 /*
  * Runs beside the loop: when the mount answers a request, tell the starter so. Only then is
  * it up - the INIT exchange, which comes first, may still have failed.
@@ -69,15 +112,13 @@ static void tell_starter(struct session *session)
 static void *announce(void *arg)
 {
 	struct session *session = arg;
-	struct statvfs st;
 
-	if (statvfs(session->mountpoint, &st) < 0)
+	if (!mount_answers(session))
 		return NULL;
 	if (session->options->data_path == PATH_PASSTHROUGH && !session->passthrough.active) {
 		log_line(LOG_ERR, "data_path=passthrough: the kernel does not grant it to %s",
 			 creds_privileged() ? "this mount" : "an unprivileged mount");
-		session->refused = true;
-		(void)kill(getpid(), SIGTERM);
+		refuse(session);
 		return NULL;
 	}
 	cache_start(&session->fs);

@@ -449,8 +449,8 @@ class Mount:
             status = self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
             wrong.append("the daemon did not end after the unmount")
-            self.process.kill()
-            status = self.process.wait()
+            self.kill()
+            status = self.process.returncode
         if status != 0 and not self.expected_to_die:
             wrong.append(f"the daemon ended with status {status}")
         wrong += [f"log: {line}" for line in self.text().splitlines()

@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -514,3 +515,20 @@ def test_nothing_is_left_behind(base, source, mount):
     assert os.listdir(source) == ["f"]
     assert os.listxattr(source / "f") == []
     shutil.rmtree(source)
+
+
+def test_a_daemon_that_is_killed_while_it_starts_ends(base, source):
+    """It asks its own mount whether it answers. Who waits for the daemon's answer cannot be
+    killed, so that must not keep it alive, device and all."""
+    point = base / "mnt"
+    point.mkdir()
+    for attempt in range(100):
+        with open(base / "log", "ab") as log:
+            daemon = subprocess.Popen([mmapfs.DAEMON, source, point, "-f"], stderr=log)
+        deadline = time.monotonic() + mmapfs.DEADLINE
+        while not mmapfs.mount_type(point):
+            assert time.monotonic() < deadline and daemon.poll() is None
+        time.sleep(attempt % 50 * 0.0001)
+        daemon.kill()
+        daemon.wait(mmapfs.DEADLINE)
+        subprocess.run(["umount", "-l", point], check=True, timeout=mmapfs.DEADLINE)
