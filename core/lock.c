@@ -118,14 +118,20 @@ static int populate_data(struct mmapfs_map *map, const struct mmapfs__extent *e)
 	return r;
 }
 
+/* Before Linux 4.4 there is only mlock(2), see the head of this file. */
+static int need_mlock_onfault(void)
+{
+	int r = mmapfs__feature(MMAPFS_FEATURE_MLOCK_ONFAULT);
+
+	return r == 1 ? 0 : mmapfs__is_shortage(r) ? r : -EOPNOTSUPP;
+}
+
 static int lock_extent(struct mmapfs_map *map, const struct mmapfs__extent *e)
 {
-	int r;
+	int r = need_mlock_onfault();
 
-	/* Before Linux 4.4 there is only mlock(2), see the head of this file. */
-	if (mmapfs__feature(MMAPFS_FEATURE_MLOCK_ONFAULT) != 1)
-		return -EOPNOTSUPP;
-
+	if (r < 0)
+		return r;
 	r = mmapfs__sys->mlock2(mmapfs__map_at(map, e->begin), e->end - e->begin,
 				MLOCK_ONFAULT);
 	if (r >= 0)

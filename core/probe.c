@@ -101,7 +101,7 @@ _Static_assert(ARRAY_SIZE(features) <= ARRAY_SIZE(((struct mmapfs_probe *)0)->fe
 	       "struct mmapfs_probe has no room for a feature");
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* protects the first asking */
-static bool asked; /* answers[] is filled in; atomic */
+static bool asked; /* answers[] is filled in for good; atomic */
 static int answers[MMAPFS_FEATURE_COUNT];
 static bool disabled[MMAPFS_FEATURE_COUNT]; /* atomic */
 
@@ -129,10 +129,17 @@ static void disable_listed(const char *list)
 	}
 }
 
-static void try_all(void)
+bool mmapfs__is_shortage(int r)
+{
+	return r == -ENOMEM || r == -EAGAIN || r == -EMFILE || r == -ENFILE;
+}
+
+/* Returns whether all answers will stay: a shortage passes and says nothing of the kernel. */
+static bool try_all(void)
 {
 	uint64_t size = mmapfs__page_size();
 	void *page = NULL;
+	bool lasting = true;
 	size_t i;
 	int r;
 
@@ -140,31 +147,33 @@ static void try_all(void)
 			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &page);
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		answers[i] = r < 0 ? r : features[i].try(page);
+		lasting = lasting && !mmapfs__is_shortage(answers[i]);
 		if (answers[i] == 0)
 			answers[i] = 1;
 	}
 	if (r == 0)
 		(void)mmapfs__sys->munmap(page, size);
+	return lasting;
 }
 
-static void ask_once(void)
+/* While no answers are there to stay, they are read and written under the mutex only. */
+static int ask(enum mmapfs_feature feature)
 {
 	SCOPE_LOCK(&mutex);
 
-	if (__atomic_load_n(&asked, __ATOMIC_ACQUIRE))
-		return;
-	disable_listed(secure_getenv("MMAPFS_DISABLE"));
-	try_all();
-	__atomic_store_n(&asked, true, __ATOMIC_RELEASE);
+	if (!__atomic_load_n(&asked, __ATOMIC_ACQUIRE)) {
+		disable_listed(secure_getenv("MMAPFS_DISABLE"));
+		if (try_all())
+			__atomic_store_n(&asked, true, __ATOMIC_RELEASE);
+	}
+	return answers[feature];
 }
 
 int mmapfs__feature(enum mmapfs_feature feature)
 {
-	if (!__atomic_load_n(&asked, __ATOMIC_ACQUIRE))
-		ask_once();
-	if (__atomic_load_n(&disabled[feature], __ATOMIC_RELAXED))
-		return 0;
-	return answers[feature];
+	int answer = __atomic_load_n(&asked, __ATOMIC_ACQUIRE) ? answers[feature] : ask(feature);
+
+	return __atomic_load_n(&disabled[feature], __ATOMIC_RELAXED) ? 0 : answer;
 }
 
 void mmapfs__probe_reset(void)

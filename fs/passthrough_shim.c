@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -139,17 +138,13 @@ static void answer_statx(struct passthrough *pt, int fd, const struct fuse_in_he
 	(void)meter_writev(pt->metrics, fd, iov, out.error ? 1 : 2);
 }
 
-/* Between two reads, and not to be cut short by libfuse cancelling the thread. */
+/* Between two reads. */
 static bool took_statx(struct passthrough *pt, int fd, const struct fuse_in_header *in, ssize_t n)
 {
-	int state;
-
 	if (in->opcode != OP_STATX || !pt->statx ||
 	    n < (ssize_t)(sizeof(*in) + sizeof(struct statx_request)))
 		return false;
-	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	answer_statx(pt, fd, in);
-	(void)pthread_setcancelstate(state, NULL);
 	return true;
 }
 

@@ -28,6 +28,7 @@
 #include "creds.h"
 #include "handle.h"
 #include "log.h"
+#include "loop.h"
 #include "mountpoint.h"
 #include "ops.h"
 #include "region.h"
@@ -278,31 +279,12 @@ static int open_source(struct session *session, const char *source, int root_fd)
 
 /* ---- serve ---- */
 
-/*
- * An unmount ends the loop with 0 when all threads are idle (ENODEV, which libfuse takes for
- * the end). A thread that just then takes a request off the queue, such as one of the
- * RELEASEs that close(2) does not wait for, is told ECONNABORTED (fs/fuse/dev.c), and libfuse
- * takes that for a failure.
- */
-static int loop(struct session *session, struct fuse_loop_config *config)
-{
-	int r = fuse_session_loop_mt(session->fuse, config);
-
-	return r == -ECONNABORTED || r > 0 ? 0 : r;
-}
-
 static int serve(struct session *session)
 {
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	int r;
 
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(config, session->options->max_threads);
-	fuse_loop_cfg_set_idle_threads(config, session->options->max_threads);
 	session->announcing = pthread_create(&session->announcer, NULL, announce, session) == 0;
-	r = loop(session, config);
-	fuse_loop_cfg_destroy(config);
+	r = loop_run(session->fuse, session->options->max_threads);
 	return session->refused ? -EPERM : r;
 }
 

@@ -8,7 +8,7 @@
 
 #include <fuse_lowlevel.h>
 
-/* Interrupts the wait of the loop, and does nothing else. */
+/* Interrupts a wait, and does nothing else. */
 #define NUDGE SIGUSR1
 
 static void nothing(int number)
@@ -40,16 +40,18 @@ void signals_block(void)
 	(void)sigaction(SIGUSR2, &ignore, NULL);
 }
 
-/* Not to be cancelled with a mutex in hand. */
-static bool seen_to(struct signals *signals)
+void signals_take_nudge(void)
 {
-	int state;
-	bool seen;
+	sigset_t set;
 
-	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	seen = signals->hang_up(signals->ctx);
-	(void)pthread_setcancelstate(state, &state);
-	return seen;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, NUDGE);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void signals_nudge(pthread_t thread)
+{
+	(void)pthread_kill(thread, NUDGE);
 }
 
 static void *wait_for_signal(void *arg)
@@ -60,13 +62,13 @@ static void *wait_for_signal(void *arg)
 	int number;
 
 	do {
-		if (sigwait(&set, &number) != 0)
+		if (sigwait(&set, &number) != 0 || atomic_load(&signals->ended))
 			return NULL;
-	} while (number == SIGHUP && seen_to(signals));
+	} while (number == SIGHUP && signals->hang_up(signals->ctx));
 	fuse_session_exit(signals->session);
 	/* The loop looks at the flag and then waits, in two steps: nudge it until it ends. */
 	while (!atomic_load(&signals->ended)) {
-		(void)pthread_kill(signals->loop, NUDGE);
+		signals_nudge(signals->loop);
 		(void)nanosleep(&pause, NULL);
 	}
 	return NULL;
@@ -88,7 +90,8 @@ void signals_end(struct signals *signals)
 	if (!signals->started)
 		return;
 	atomic_store(&signals->ended, true);
-	(void)pthread_cancel(signals->waiter); /* sigwait and nanosleep end at once */
+	/* Not pthread_cancel(3), which aborts when it finds no memory to load libgcc_s with. */
+	(void)pthread_kill(signals->waiter, SIGTERM);
 	(void)pthread_join(signals->waiter, NULL);
 	signals->started = false;
 }

@@ -34,6 +34,13 @@ void signals_block(void);
 /* From the thread that will run the loop, with `hang_up` set. Errors: pthread_create(3). */
 int signals_start(struct signals *signals, struct fuse_session *session);
 
+/*
+ * To interrupt a wait in a system call of @thread, which may be just about to begin: repeat
+ * until it has been seen. Only threads that take nudges may be given one.
+ */
+void signals_take_nudge(void);
+void signals_nudge(pthread_t thread);
+
 /* The loop has returned. */
 void signals_end(struct signals *signals);
 

@@ -820,7 +820,8 @@ struct mmapfs_probe {
 	uint64_t memlock_limit; /* bytes; UINT64_MAX: none */
 };
 
-/** What this kernel lets this process do. Asked of the kernel once per process. */
+/** What this kernel lets this process do. Asked of the kernel once per process; again when
+ * memory or descriptors were short, which the answer then says (-ENOMEM, -EMFILE). */
 int mmapfs_probe(struct mmapfs_probe *ret);
 
 /** The name of a feature, "cachestat"; NULL when unknown. Static. */

@@ -92,6 +92,41 @@ static void kernel_is_asked_once(void **state)
 			 1 + (probe.feature[MMAPFS_FEATURE_PAGE_FLAGS] == 1));
 }
 
+/* Found by a daemon whose first lock came while it had no memory: none was ever possible. */
+static void shortage_is_no_answer(void **state)
+{
+	static const struct {
+		const char *call;
+		int64_t result;
+		enum mmapfs_feature feature;
+	} rows[] = {
+		{ "mmap", -ENOMEM, MMAPFS_FEATURE_MLOCK_ONFAULT },
+		{ "mmap", -EAGAIN, MMAPFS_FEATURE_PROCESS_VM },
+		{ "memfd_create", -EMFILE, MMAPFS_FEATURE_CACHESTAT },
+		{ "memfd_create", -ENFILE, MMAPFS_FEATURE_CACHESTAT },
+		{ "madvise", -ENOMEM, MMAPFS_FEATURE_POPULATE },
+		{ "openat", -EMFILE, MMAPFS_FEATURE_PAGE_FLAGS },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		unsigned int before;
+
+		fake_sys_install();
+		before = fake_sys_calls("mmap");
+		mmapfs__probe_reset();
+		if (rows[i].feature == MMAPFS_FEATURE_PAGE_FLAGS)
+			fake_sys_script("has_capability", 0, 1, 1);
+		fake_sys_script(rows[i].call, 0, 1, rows[i].result);
+		assert_int_equal(mmapfs__feature(rows[i].feature), rows[i].result);
+		assert_int_not_equal(mmapfs__feature(rows[i].feature), rows[i].result);
+		(void)mmapfs__feature(rows[i].feature);
+		assert_int_equal(fake_sys_calls("mmap"), before + 2);
+		fake_sys_remove();
+	}
+	fake_sys_install();
+}
+
 static void disabled_feature_reads_zero(void **state)
 {
 	struct mmapfs_probe probe = MMAPFS_INIT(struct mmapfs_probe);
@@ -189,6 +224,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(every_answer_is_the_kernel_s),
 		TEST(kernel_is_asked_once),
+		TEST(shortage_is_no_answer),
 		TEST(disabled_feature_reads_zero),
 		TEST(environment_disables_what_it_names),
 		TEST(lock_limit_does_not_bind_the_capable),
