@@ -327,8 +327,10 @@ suite_package()
 for suite in $suites; do
 	echo "== $suite"
 	mkdir -p "$results/$suite"
+	began=$SECONDS
 	"suite_$suite"
 	/usr/bin/python3 "$top/tests/lib/tally.py" "$results" "$suite"
+	echo "   $((SECONDS - began)) s"
 done
 
 /usr/bin/python3 "$top/tests/lib/tally.py" "$results"
