@@ -415,8 +415,8 @@ void options_print_help(FILE *out)
 			      width >= HELP_COLUMN ? HELP_COLUMN : HELP_COLUMN - width, "",
 			      rows[i].help);
 	}
-	(void)fprintf(out, "  -o allow_other, ro, nosuid, nodev, noexec and others:\n"
-			   "  as for every FUSE filesystem, see mount.fuse3(8)\n\n"
+	(void)fprintf(out, "  -o allow_other, ro, nosuid, nodev, noexec and\n"
+			   "  others: as for every FUSE filesystem, see mount.fuse3(8)\n\n"
 			   "Example:\n"
 			   "  mount -t fuse.mmapfs /srv/data /mnt/data -o allow_other\n"
 			   "  getfattr -n user.mmapfs.stat /mnt/data/model.gguf\n");
