@@ -140,11 +140,13 @@ build_tsan()
 	CC=clang build clang-tsan "$1" -Db_sanitize=thread -Db_lundef=false -Dnode=disabled
 }
 
+# unit_tests SUITE BUILD-DIRECTORY [MESON-TEST-ARGUMENT]...
 unit_tests()
 {
 	local suite=$1 directory=$2
 
-	meson test -C "$work/$directory" --suite unit --no-rebuild -q --print-errorlogs \
+	shift 2
+	meson test -C "$work/$directory" --suite unit "$@" --no-rebuild -q --print-errorlogs \
 		>"$work/$suite.log" 2>&1
 	if ! cp "$work/$directory/meson-logs/testlog.json" "$results/$suite/"; then
 		tail -n 30 "$work/$suite.log"
@@ -207,7 +209,7 @@ suite_unit-clang-asan()
 suite_unit-clang-tsan()
 {
 	build_tsan unit-clang-tsan &&
-		unit_tests unit-clang-tsan clang-tsan
+		unit_tests unit-clang-tsan clang-tsan --no-suite single
 }
 
 suite_mount() { build gcc mount && mount_tests mount gcc mount; }
