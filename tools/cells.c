@@ -2,26 +2,6 @@
 /* cells.c - cells from the figures of core. */
 #include "cells.h"
 
-uint64_t figure_pages(const struct mmapfs_residency *residency, uint32_t figure)
-{
-	if (!(residency->valid & figure))
-		return 0;
-	switch (figure) {
-	case MMAPFS_RESIDENT:
-		return residency->resident;
-	case MMAPFS_OCCUPIED:
-		return residency->occupied;
-	case MMAPFS_DIRTY:
-		return residency->dirty;
-	case MMAPFS_WRITEBACK:
-		return residency->writeback;
-	case MMAPFS_EVICTED:
-		return residency->evicted;
-	default:
-		return residency->recently_evicted;
-	}
-}
-
 const char *figure_reason(const struct mmapfs_residency *residency, uint32_t figure)
 {
 	if (residency->valid & figure)

@@ -23,7 +23,25 @@ void cell_set_figure(struct cell *cell, const struct mmapfs_residency *residency
 struct cell cell_figure_percent(const struct mmapfs_residency *residency, uint32_t figure);
 
 /* Pages of @figure; 0 where unknown. */
-uint64_t figure_pages(const struct mmapfs_residency *residency, uint32_t figure);
+static inline uint64_t figure_pages(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	if (!(residency->valid & figure))
+		return 0;
+	switch (figure) {
+	case MMAPFS_RESIDENT:
+		return residency->resident;
+	case MMAPFS_OCCUPIED:
+		return residency->occupied;
+	case MMAPFS_DIRTY:
+		return residency->dirty;
+	case MMAPFS_WRITEBACK:
+		return residency->writeback;
+	case MMAPFS_EVICTED:
+		return residency->evicted;
+	default:
+		return residency->recently_evicted;
+	}
+}
 
 /* Word of why @figure is missing. */
 const char *figure_reason(const struct mmapfs_residency *residency, uint32_t figure);

@@ -94,6 +94,11 @@ static struct cell ready_cell(const struct mmapfs_residency *residency)
 	return cell_unknown(figure_reason(residency, MMAPFS_RESIDENT));
 }
 
+static struct cell locked_cell(const struct observation *seen)
+{
+	return seen->locked_known ? cell_number(seen->locked) : cell_unknown("not-measured");
+}
+
 /* Text of a row, for as long as it is handed over. */
 struct texts {
 	char range[MMAPFS_WORD_MAX];
@@ -132,8 +137,7 @@ static void fill_figures(const struct out *out, const struct observation *seen,
 	if (out_wants(out, READY))
 		cells[READY] = ready_cell(found);
 	if (out_wants(out, LOCKED))
-		cells[LOCKED] = seen->locked_known ? cell_number(seen->locked)
-						   : cell_unknown("not-measured");
+		cells[LOCKED] = locked_cell(seen);
 }
 
 static void fill_words(const struct observation *seen, struct cell *cells)
@@ -196,29 +200,49 @@ static int tell(void *ctx, struct target *target, struct mmapfs_range range, int
 
 /* ---- nothing but totals ---- */
 
-struct sum {
-	struct out_sums sums;
-	struct cell cells[COLUMNS]; /* of the last row */
-};
+/* Without cells, which nobody would see: in a tree of small files they would show. */
+static void add_figures(const struct out *out, const struct mmapfs_residency *found,
+			struct out_sums *sums)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(figures); i++) {
+		size_t at = figures[i].column;
+		bool bytes = columns[at].type == CELL_BYTES;
+
+		if (!out_wants(out, at))
+			continue;
+		if (found->valid & figures[i].figure)
+			out_add_number(sums, at, figure_pages(found, figures[i].figure) *
+							 (bytes ? found->page_size : 1));
+		else
+			out_add_unknown(sums, at);
+	}
+	out_add_number(sums, SIZE, found->file_size);
+	out_add_number(sums, PAGES, found->pages);
+}
 
 static void add(void *ctx, struct mmapfs_range range, const void *result, void *to)
 {
 	const struct stat_verb *verb = ctx;
-	struct sum *sum = to;
+	const struct observation *seen = result;
+	struct out_sums *sums = to;
 
 	if (is_first(verb, range))
-		out_add_file(&sum->sums, is_unknown(result));
-	fill_figures(verb->out, result, sum->cells);
-	out_add_row(verb->out, sum->cells, &sum->sums);
+		out_add_file(sums, is_unknown(seen));
+	sums->rows++;
+	add_figures(verb->out, &seen->residency, sums);
+	if (out_wants(verb->out, READY))
+		out_add_cell(sums, READY, ready_cell(&seen->residency));
+	if (out_wants(verb->out, LOCKED))
+		out_add_cell(sums, LOCKED, locked_cell(seen));
 }
 
 static int tell_sum(void *ctx, const void *result)
 {
-	const struct sum *sum = result;
+	const struct out_sums *sums = result;
 	struct stat_verb *verb = ctx;
 
-	verb->tally.unknown += sum->sums.unknown_files;
-	out_add_sums(verb->out, &sum->sums);
+	verb->tally.unknown += sums->unknown_files;
+	out_add_sums(verb->out, sums);
 	return 0;
 }
 
@@ -236,7 +260,7 @@ static int run_on(struct stat_verb *verb)
 		.work = look,
 		.add = add,
 		.deliver_sum = tell_sum,
-		.sum_size = sizeof(struct sum),
+		.sum_size = sizeof(struct out_sums),
 		.verb = "measure",
 		.quick = true,
 	};

@@ -107,16 +107,37 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-static int deliver_batch(struct run *run, struct batch *batch)
+static int deliver_slots(struct run *run, struct batch *batch)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < batch->count; i++)
 		r = slot_deliver(run, batch, i) ?: r;
-	if (run_adds(run) && !run->ended) {
+	return r;
+}
+
+/* Most often nothing is to be told of any file, and they need not be gone through again. */
+static int deliver_sum(struct run *run, struct batch *batch)
+{
+	int r = 0;
+
+	if (batch->to_tell)
+		r = deliver_slots(run, batch);
+	else if (!run->ended)
+		run->tally->files += batch->found;
+	if (!run->ended) {
 		r = run->ops->deliver_sum(run->ctx, batch->sum) ?: r;
 		memset(batch->sum, 0, run->ops->sum_size);
 	}
+	batch->to_tell = false;
+	batch->found = 0;
+	return r;
+}
+
+static int deliver_batch(struct run *run, struct batch *batch)
+{
+	int r = run_adds(run) ? deliver_sum(run, batch) : deliver_slots(run, batch);
+
 	if (r != 0)
 		__atomic_store_n(&run->ended, true, __ATOMIC_RELAXED);
 	batch_clear(batch);

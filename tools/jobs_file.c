@@ -87,6 +87,18 @@ static int open_slot(struct run *run, struct place *place, struct slot *slot,
 		     : select_open_at(&run->options->select, &slot->candidate, dirfd, ret);
 }
 
+/* Of a file that is added: is it more than a number? */
+static void note(const struct run *run, struct batch *batch, size_t index)
+{
+	const struct slot *slot = &batch->slots[index];
+	bool counted = slot->verdict == VERDICT_FOUND && !slot->duplicate;
+
+	batch->found += counted;
+	batch->to_tell |= slot->verdict < 0 || slot->verdict == VERDICT_SKIP;
+	for (size_t i = 0; counted && i < run->options->range_count; i++)
+		batch->to_tell |= slot->errors[i] < 0;
+}
+
 /* Let @target be what was @found. */
 static int set_target(struct run *run, const struct candidate *candidate,
 		      const struct found *found, struct target *target)
@@ -98,7 +110,8 @@ static int set_target(struct run *run, const struct candidate *candidate,
 	return candidate_path(candidate, &target->path, &target->path_capacity);
 }
 
-void slot_run(struct run *run, struct place *place, struct batch *batch, size_t index)
+static void open_and_work(struct run *run, struct place *place, struct batch *batch,
+			  size_t index)
 {
 	struct target *target = &batch_outcome(run, batch, index)->target;
 	struct slot *slot = &batch->slots[index];
@@ -122,6 +135,13 @@ void slot_run(struct run *run, struct place *place, struct batch *batch, size_t 
 	slot->duplicate = (run->alone || run_adds(run)) && is_duplicate(run, &target->st);
 	if (!slot->duplicate && run->ops->work)
 		work(run, batch, index, &found.stx);
+}
+
+void slot_run(struct run *run, struct place *place, struct batch *batch, size_t index)
+{
+	open_and_work(run, place, batch, index);
+	if (run_adds(run))
+		note(run, batch, index);
 }
 
 void run_tell_failure(struct run *run, const char *op, const char *path, int error)

@@ -41,6 +41,8 @@ struct batch {
 	struct slot *slots;	  /* run->batch_size of them */
 	struct outcome *outcomes; /* one for each slot; a single one when results are added */
 	void *sum;		  /* of them; ops->sum_size bytes */
+	bool to_tell;		  /* when added: of a file there is more than the sum */
+	size_t found;		  /* when added: files in the sum */
 	char *names;		  /* of the candidates, one after the other; never moved */
 	size_t names_length, names_capacity;
 	struct select_dir **dirs; /* of the candidates, a reference for each in a row */

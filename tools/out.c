@@ -218,19 +218,14 @@ int out_begin(const struct out_options *options, const struct out_column *column
 
 /* ---- rows ---- */
 
-void out_add_row(const struct out *out, const struct cell *cells, struct out_sums *sums)
+static void add_row(const struct out *out, const struct cell *cells, struct out_sums *sums)
 {
 	sums->rows++;
 	for (size_t at = 0; at < out->added_count; at++) {
 		size_t i = out->added[at];
-		struct out_sum *sum = &sums->columns[i];
 
-		if (cells[i].state == CELL_UNKNOWN)
-			sum->unknown++;
-		if (cells[i].state != CELL_KNOWN || !(out->columns[i].flags & COLUMN_SUM))
-			continue;
-		sum->known++;
-		sum->number += cells[i].number;
+		if (cells[i].state == CELL_UNKNOWN || out->columns[i].flags & COLUMN_SUM)
+			out_add_cell(sums, i, cells[i]);
 	}
 }
 
@@ -282,7 +277,7 @@ int out_row(struct out *out, const struct cell *cells)
 		   out->sums.rows >= out->options.top;
 	int r = 0;
 
-	out_add_row(out, cells, &out->sums);
+	add_row(out, cells, &out->sums);
 	if (out->options.summarize || cut)
 		drop_json(out, cells);
 	else if (out->sort_by != SIZE_MAX)

@@ -159,10 +159,28 @@ struct out_sums {
 
 /*
  * The same as out_row() and out_count_file() where rows are not shown (options->summarize),
- * by any number of threads: each adds to zeroed sums of its own, and one at a time hands
- * them over.
+ * by any number of threads: each counts rows and adds to zeroed sums of its own, and one at
+ * a time hands them over.
  */
-void out_add_row(const struct out *out, const struct cell *cells, struct out_sums *sums);
+static inline void out_add_number(struct out_sums *sums, size_t column, uint64_t number)
+{
+	sums->columns[column].known++;
+	sums->columns[column].number += number;
+}
+
+static inline void out_add_unknown(struct out_sums *sums, size_t column)
+{
+	sums->columns[column].unknown++;
+}
+
+static inline void out_add_cell(struct out_sums *sums, size_t column, struct cell cell)
+{
+	if (cell.state == CELL_KNOWN)
+		out_add_number(sums, column, cell.number);
+	else if (cell.state == CELL_UNKNOWN)
+		out_add_unknown(sums, column);
+}
+
 void out_add_file(struct out_sums *sums, bool unknown);
 void out_add_sums(struct out *out, const struct out_sums *sums);
 

@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <mmapfs.h>
 
@@ -57,6 +59,15 @@ static void stat_from(const struct statx *stx, struct stat *ret)
 	ret->st_atim = time_from(stx->stx_atime);
 }
 
+/* openat(2), but not a cancellation point, for which glibc does more than for the call where
+ * there are threads. */
+static int open_at(int dirfd, const char *path, int flags)
+{
+	int fd = (int)syscall(SYS_openat, dirfd, path, flags | O_LARGEFILE, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /*
  * O_NONBLOCK: a FIFO must not wait for its other end. O_NOATIME: looking leaves no trace,
  * even where it has to map; only owners may, so one refusal is enough.
@@ -69,13 +80,12 @@ static int open_quietly(int dirfd, const char *path, bool nofollow)
 
 	flags |= nofollow ? O_NOFOLLOW : 0;
 	if (!atomic_load_explicit(&refused, memory_order_relaxed)) {
-		fd = openat(dirfd, path, flags | O_NOATIME);
-		if (fd >= 0 || errno != EPERM)
-			return fd < 0 ? -errno : fd;
+		fd = open_at(dirfd, path, flags | O_NOATIME);
+		if (fd != -EPERM)
+			return fd;
 		atomic_store_explicit(&refused, true, memory_order_relaxed);
 	}
-	fd = openat(dirfd, path, flags);
-	return fd < 0 ? -errno : fd;
+	return open_at(dirfd, path, flags);
 }
 
 int select_open_path(int dirfd, const char *path, bool nofollow, struct found *ret)
