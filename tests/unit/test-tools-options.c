@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test-tools-options.c - command lines of mmapctl, good and bad; help and completions. */
+/* test-tools-options.c - command lines of mmapctl, good and bad; help and manual. */
 #include "options.h"
 
 #include <errno.h>
@@ -242,28 +242,90 @@ static int lacks_verb(const char *text, const char *file, const char *const verb
 	return missing;
 }
 
-/* Of each file: what is around a verb and around a long option in it. */
-static void completions_and_manual_know_every_verb_and_option(void **state)
+static void manual_knows_every_verb_and_option(void **state)
 {
-	static const struct {
-		const char *file, *verb[2], *option[2];
-	} rows[] = {
-		{ "tools/completions/bash", { "\t", ")\n" }, { "--", "" } },
-		{ "tools/completions/zsh", { "'", ":" }, { "--", "" } },
-		{ "tools/completions/fish", { "-a ", " " }, { "-l ", "" } },
-		{ "docs/man/mmapctl.1.scd", { "*mmapctl ", "*" }, { "*--", "*" } },
-	};
+	static const char file[] = "docs/man/mmapctl.1.scd";
+	static const char *const verb_like[] = { "*mmapctl ", "*" };
+	static const char *const option_like[] = { "*--", "*" };
+	const char *text = read_file(file);
 	int missing = 0;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const char *text = read_file(rows[i].file);
+	if (!text)
+		skip(); /* not run from the source tree */
+	for (size_t v = 0; commands[v]; v++)
+		missing += lacks_verb(text, file, verb_like, option_like, commands[v]);
+	assert_int_equal(missing, 0);
+}
 
-		if (!text)
-			skip(); /* not run from the source tree */
-		for (size_t v = 0; commands[v]; v++)
-			missing += lacks_verb(text, rows[i].file, rows[i].verb,
-					      rows[i].option, commands[v]);
+/* The help of @command; freed by the next one. */
+static const char *help_of(const struct command *command)
+{
+	static char *text;
+	size_t size = 0;
+	FILE *real = stdout, *file;
+
+	free(text);
+	file = open_memstream(&text, &size);
+	assert_non_null(file);
+	stdout = file;
+	options_help(command);
+	stdout = real;
+	fclose(file);
+	return text;
+}
+
+/* A line of @text begins with @line and goes on with a blank or ends, or it is said and
+ * counted. */
+static int lacks_line(const char *text, const struct command *command, const char *line)
+{
+	size_t length = strlen(line);
+
+	for (const char *at = text; (at = strstr(at, line)); at++)
+		if (at > text && at[-1] == '\n' && (at[length] == ' ' || at[length] == '\n'))
+			return 0;
+	print_error("mmapctl %s --help: no line '%s'\n", command->name, line);
+	return 1;
+}
+
+static int lacks_option_line(const char *text, const struct command *command,
+			     const struct option_row *row)
+{
+	char line[64], letter[] = "-x,";
+
+	letter[1] = row->letter;
+	snprintf(line, sizeof(line), "  %s --%s%s%s", row->letter ? letter : "   ", row->name,
+		 row->arg ? " " : "", row->arg ? row->arg : "");
+	return lacks_line(text, command, line);
+}
+
+static int lacks_column_line(const char *text, const struct command *command,
+			     const struct out_column *column)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "  %c %s", column->flags & COLUMN_SHOWN ? '*' : ' ',
+		 column->name);
+	return lacks_line(text, command, line);
+}
+
+/* They take lines apart by how they begin: see tools/completions. That they do so, in their
+ * shells, is tests/cli/test_completion.py. */
+static void help_has_every_option_and_column_as_completions_read_them(void **state)
+{
+	int missing = 0;
+
+	(void)state;
+	for (size_t v = 0; commands[v]; v++) {
+		const struct out_column *column = commands[v]->columns;
+		const char *text = help_of(commands[v]);
+		const struct option_row *row;
+
+		for (size_t k = 0; (row = options_row(commands[v], k)); k++)
+			missing += lacks_option_line(text, commands[v], row);
+		for (; column && commands[v]->groups & GROUP_OUTPUT && column->name; column++)
+			if (!(column->flags & COLUMN_JSON_ONLY))
+				missing += lacks_column_line(text, commands[v], column);
 	}
 	assert_int_equal(missing, 0);
 }
@@ -285,7 +347,8 @@ int main(void)
 		cmocka_unit_test(no_operand_is_a_usage_error_unless_there_is_a_list),
 		cmocka_unit_test(ranges_are_widened_sorted_and_do_not_overlap),
 		cmocka_unit_test(names_and_letters_of_a_verb_are_unique),
-		cmocka_unit_test(completions_and_manual_know_every_verb_and_option),
+		cmocka_unit_test(manual_knows_every_verb_and_option),
+		cmocka_unit_test(help_has_every_option_and_column_as_completions_read_them),
 		cmocka_unit_test(verbs_are_found_by_name),
 	};
 
