@@ -242,7 +242,16 @@ suite_mount-trixie()
 	fi
 }
 
-suite_cli() { build gcc cli && mount_tests cli gcc cli; }
+# Bash is there; the others are needed only here.
+suite_cli()
+{
+	local shell
+
+	for shell in fish zsh; do
+		packages_need "$shell" || echo "the completions of $shell are skipped"
+	done
+	build gcc cli && mount_tests cli gcc cli
+}
 
 suite_cli-asan()
 {
