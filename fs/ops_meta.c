@@ -24,7 +24,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		r = inode_get_at(fs->inodes, dir.fd, name, &st, &inode);
 	if (r == 0)
 		cache_named(fs, req_inode(req, parent), name, inode, &st);
-	reply_entry(req, r, inode, &st);
+	reply_lookup(req, r, inode, &st);
 }
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)

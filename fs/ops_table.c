@@ -29,7 +29,7 @@ static void table_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		inode_ref(fs->inodes, inode);
 		cache_named(fs, req_inode(req, parent), name, inode, &st);
 	}
-	reply_entry(req, r, inode, &st);
+	reply_lookup(req, r, inode, &st);
 }
 
 /* "The filesystem does not support it", as the manual pages of these calls have it. */

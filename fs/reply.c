@@ -77,6 +77,19 @@ void reply_entry(fuse_req_t req, int r, struct inode *inode, const struct stat *
 		inode_unref(session->fs.inodes, inode, 1);
 }
 
+void reply_lookup(fuse_req_t req, int r, struct inode *inode, const struct stat *st)
+{
+	const struct fuse_entry_param none = {
+		.ino = 0,
+		.entry_timeout = req_session(req)->options->entry_timeout,
+	};
+
+	if (r == -ENOENT)
+		(void)fuse_reply_entry(req, &none);
+	else
+		reply_entry(req, r, inode, st);
+}
+
 void reply_attr(fuse_req_t req, int r, const struct inode *inode, const struct stat *st)
 {
 	struct session *session = req_session(req);

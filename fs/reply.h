@@ -16,6 +16,8 @@ void reply_result(fuse_req_t req, int r);
 
 /* @inode with one reference that becomes the kernel's lookup; or the error @r. */
 void reply_entry(fuse_req_t req, int r, struct inode *inode, const struct stat *st);
+/* The same of a name that was looked up: that there is none is kept as long as a name is. */
+void reply_lookup(fuse_req_t req, int r, struct inode *inode, const struct stat *st);
 
 void reply_attr(fuse_req_t req, int r, const struct inode *inode, const struct stat *st);
 

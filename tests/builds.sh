@@ -117,7 +117,7 @@ cmocka_32()
 	for package in "$work"/apt/*.deb; do
 		dpkg-deb -x "$package" "$work/i386" || return 1
 	done
-	sed -i "s,^prefix=.*,prefix=$work/i386/usr,; s,=/usr/,=$work/i386/usr/," \
+	sed -i "s,^prefix=.*,prefix=$work/i386/usr,; s,\([=LI]\)/usr/,\1$work/i386/usr/," \
 		"$work"/i386/usr/lib/i386-linux-gnu/pkgconfig/cmocka.pc
 }
 

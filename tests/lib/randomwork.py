@@ -323,10 +323,12 @@ class Client:
     def touch_map(self, path):
         """Maps without looking: another client may cut the file, which would be SIGBUS."""
         with open(path, "r+b", buffering=0) as file:
-            length = os.fstat(file.fileno()).st_size
-            if length:
-                with mmap.mmap(file.fileno(), length) as memory:
-                    memory.flush()
+            try:
+                memory = mmap.mmap(file.fileno(), 0)
+            except ValueError:
+                return  # it is empty, or was cut between Python's look and its mmap(2)
+            with memory:
+                memory.flush()
 
     # ---- control attributes ----
 

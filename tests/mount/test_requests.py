@@ -80,6 +80,17 @@ def test_open_read_close_takes_an_open_and_a_release(patient):
     assert sum(taken.values()) <= 2, taken
 
 
+def test_what_is_not_there_is_asked_for_once(patient):
+    """As git does, which looks for a .gitignore in each directory again and again."""
+    taken = requests_of(patient.point, lambda: [
+        os.path.exists(patient / "missing") for _ in range(FILES)])
+    assert taken == {"lookup": 1}
+    (patient / "missing").write_bytes(b"made")
+    assert (patient / "missing").read_bytes() == b"made"
+    (patient / "missing").unlink()
+    assert not os.path.exists(patient / "missing")
+
+
 def created(patient):
     """Requests of FILES creates, which are removed again."""
     def create(name):
@@ -132,6 +143,9 @@ def listed(mounted):
 
 def test_changes_in_the_source_are_seen_within_a_second(tree, mount):
     mounted = mount(tree, "allow_other")
+    assert not os.path.exists(mounted / "new")
+    (tree / "new").touch()
+    seen_within_a_second(lambda: os.path.exists(mounted / "new"), "a name that was missing")
     listed(mounted)
     listed(mounted)
     (tree / "f00").write_bytes(b"x" * 5)
