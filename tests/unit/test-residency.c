@@ -618,7 +618,7 @@ static void pages_beyond_4_gib_are_counted(void **state)
 	(void)state;
 	put_data(big, at, 3);
 	make_cold(big, 5 * GIB);
-	high = hold(big, 5 * GIB);
+	high = hold_from(big, 4 * GIB, 64 * page);
 	for (i = 0; i < 3; i++)
 		hold_page(&high, at / page + i);
 	assert_int_equal(count(map, whole, 0).resident, 3);
