@@ -179,10 +179,23 @@ const struct option_row *options_row(const struct command *command, size_t i)
 
 /* ---- help ---- */
 
+/* The first line goes on where the cursor is, the others begin at @column, below it. */
+static void print_lines(const char *lines, int column)
+{
+	for (;;) {
+		size_t n = strcspn(lines, "\n");
+
+		printf("%.*s\n", (int)n, lines);
+		if (!lines[n])
+			break;
+		lines += n + 1;
+		printf("%*s", column, "");
+	}
+}
+
 static void print_row(const struct option_row *row)
 {
 	char left[40], letter[5] = "   ";
-	const char *line = row->help;
 
 	if (row->letter)
 		snprintf(letter, sizeof(letter), "-%c,", row->letter);
@@ -191,24 +204,18 @@ static void print_row(const struct option_row *row)
 	printf("%-28s", left);
 	if (strlen(left) > 27)
 		printf("\n%-28s", "");
-	for (;;) {
-		size_t n = strcspn(line, "\n");
-
-		printf("%.*s\n", (int)n, line);
-		if (!line[n])
-			break;
-		line += n + 1;
-		printf("%-28s", "");
-	}
+	print_lines(row->help, 28);
 }
 
 static void print_columns(const struct out_column *columns)
 {
 	puts("\nColumns (* by default):");
-	for (; columns->name; columns++)
-		if (!(columns->flags & COLUMN_JSON_ONLY))
-			printf("  %c %-16s %s\n", columns->flags & COLUMN_SHOWN ? '*' : ' ',
-			       columns->name, columns->help ? columns->help : "");
+	for (; columns->name; columns++) {
+		if (columns->flags & COLUMN_JSON_ONLY)
+			continue;
+		printf("  %c %-16s ", columns->flags & COLUMN_SHOWN ? '*' : ' ', columns->name);
+		print_lines(columns->help ? columns->help : "", 21);
+	}
 }
 
 void options_help(const struct command *command)

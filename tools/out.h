@@ -60,7 +60,7 @@ struct out_column {
 	enum cell_type type;
 	uint32_t flags;
 	int width; /* least width in tables */
-	const char *help; /* one line */
+	const char *help; /* lines of at most 59 columns, joined by \n, no full stop */
 	/* Of a PERCENT whose total is the ratio of two other totals: their keys. */
 	const char *part, *whole;
 };

@@ -330,6 +330,40 @@ static void help_has_every_option_and_column_as_completions_read_them(void **sta
 	assert_int_equal(missing, 0);
 }
 
+/* Lines of @text that begin with no blank where nothing but a heading may, which is behind an
+ * empty line, or that are too long for a terminal; each is said. */
+static int misplaced(const char *text, const struct command *command)
+{
+	bool heads = true;
+	size_t length;
+	int bad = 0;
+
+	for (; *text; text += length + 1) {
+		length = strcspn(text, "\n");
+		if ((*text != '\n' && *text != ' ' && !heads) || length > 80) {
+			print_error("mmapctl %s --help: '%.*s'\n", command->name, (int)length,
+				    text);
+			bad++;
+		}
+		heads = length == 0;
+	}
+	return bad;
+}
+
+static void help_is_indented_and_fits_80_columns(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (size_t v = 0; commands[v]; v++) {
+		const char *about = strstr(help_of(commands[v]), commands[v]->about);
+
+		assert_non_null(about);
+		bad += misplaced(about + strlen(commands[v]->about), commands[v]);
+	}
+	assert_int_equal(bad, 0);
+}
+
 static void verbs_are_found_by_name(void **state)
 {
 	(void)state;
@@ -349,6 +383,7 @@ int main(void)
 		cmocka_unit_test(names_and_letters_of_a_verb_are_unique),
 		cmocka_unit_test(manual_knows_every_verb_and_option),
 		cmocka_unit_test(help_has_every_option_and_column_as_completions_read_them),
+		cmocka_unit_test(help_is_indented_and_fits_80_columns),
 		cmocka_unit_test(verbs_are_found_by_name),
 	};
 
