@@ -81,6 +81,14 @@ def test_a_column_may_follow_others(shell, option):
         assert shell.offers(f"mmapctl stat {option}{before}RES") == wanted
 
 
+@pytest.mark.parametrize("line", ["mmapctl stat --sort ", "mmapctl stat --sort=",
+                                  "mmapctl --sort "])
+def test_the_column_of_sort_may_be_turned_round(shell, line):
+    wanted = {"-" + name for name in beginning("RES", columns("stat"))}
+    assert len(wanted) == 2
+    assert shell.offers(f"{line}-RES") == wanted
+
+
 def test_a_list_of_columns_is_offered_whole(shell):
     assert "SIZE,PATH" in shell.offers("mmapctl evict -o SIZE,")
 
