@@ -1,34 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the application tests: those of the mount tests, and a deadline."""
 
-import importlib.util
 import pathlib
 import sys
 
 import pytest
 
-TESTS = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "lib"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 import apps  # noqa: E402
-
-
-def load(name, path):
-    """Another directory's conftest, which all have that name, so not by import."""
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_mount = load("mount_conftest", TESTS / "mount" / "conftest.py")
-
-base = _mount.base
-source = _mount.source
-mount = _mount.mount
-passthrough_works = _mount.passthrough_works
-data_path = _mount.data_path
-pytest_configure = _mount.pytest_configure
+from fixtures import (base, data_path, mount, passthrough_works,  # noqa: E402, F401
+                      pytest_configure, source)
 
 
 @pytest.fixture

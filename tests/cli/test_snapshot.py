@@ -8,15 +8,12 @@ import pathlib
 import random
 import signal
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-
-import mmapctl as tool  # noqa: E402
-import mmapfs  # noqa: E402
-from mmapfs import MIB, PAGE  # noqa: E402
+import mmapctl as tool
+import mmapfs
+from mmapfs import MIB, PAGE
 
 MMAPCTL = mmapfs.BUILD / "tools" / "mmapctl"
 SNAPSHOT = "mmapfs-snapshot 1\n"

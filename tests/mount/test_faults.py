@@ -3,11 +3,8 @@
 The daemon stays up, every caller gets an errno, nothing hangs."""
 
 import os
-import re
 import subprocess
 import threading
-
-import pytest
 
 import mmapfs
 from mmapfs import errno_of
@@ -165,39 +162,6 @@ def test_a_full_disk_is_enospc_and_keeps_what_was_written(loop, mount, data_path
 
 
 # ---- a disk whose second half cannot be read -------------------------------------------
-
-
-def physical_start(path, block):
-    """Block of the device where a block of the file lies."""
-    out = subprocess.run(["filefrag", "-b4096", "-v", path], check=True,
-                         capture_output=True, text=True).stdout
-    for line in out.splitlines():
-        match = re.match(r"\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\.", line)
-        if match and int(match[1]) <= block <= int(match[2]):
-            return int(match[3]) + block - int(match[1])
-    raise AssertionError("the block has no place:\n" + out)
-
-
-@pytest.fixture
-def half_broken(loop):
-    """(mountpoint, good bytes): file f of 16 MiB of which only the first half can be read.
-
-    The loop device's image is cut off behind it, in the middle of the file's data; all
-    metadata lies before."""
-    disk = loop("ext4", 64 * mmapfs.MIB, mkfs=["-O", "^has_journal,^resize_inode",
-                                               "-b", "4096", "-E", "lazy_itable_init=0"])
-    length = 16 * mmapfs.MIB
-    mmapfs.fill(disk.point / "f", length)
-    os.sync()
-    subprocess.run(["umount", disk.point], check=True)
-    subprocess.run(["mount", "-o", "ro", disk.device, disk.point], check=True)
-    middle = physical_start(disk.point / "f", length // 2 // 4096)
-    assert middle > physical_start(disk.point / "f", 0)
-    os.truncate(disk.image, middle * 4096)
-    # What the device had cached of the second half must go too.
-    subprocess.run(["blockdev", "--flushbufs", disk.device], check=True)
-    mmapfs.evict_by_hand(disk.point / "f", sync=False)
-    return disk.point, length // 2
 
 
 def test_reads_of_a_broken_half_are_eio(half_broken, mount, data_path):

@@ -12,7 +12,6 @@ import pytest
 import exposition
 import mmapfs
 from mmapfs import MIB, PAGE, errno_of, getattr, setattr
-from test_faults import half_broken  # noqa: F401 (a fixture)
 from test_lifecycle import SET, control
 
 LENGTH = 8 * MIB
