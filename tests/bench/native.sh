@@ -7,7 +7,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${MMAPFS_BUILD:-$top/build}
 rounds=5
 size=512M
-where=${TMPDIR:-/var/tmp}
+dir=${TMPDIR:-/var/tmp}
 only=
 
 usage()
@@ -35,12 +35,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--rounds | --size | --dir | --only)
 		[ $# -ge 2 ] || fail "$1 needs a value"
-		case $1 in
-		--rounds) rounds=$2 ;;
-		--size) size=$2 ;;
-		--dir) where=$2 ;;
-		--only) only=$2 ;;
-		esac
+		declare "${1#--}=$2"
 		shift
 		;;
 	--help | -h)
@@ -55,7 +50,7 @@ done
 [ -x "$build/fs/mmapfs" ] || fail "$build/fs/mmapfs is missing: build first"
 command -v fio >/dev/null || fail "fio is not installed"
 
-work=$(mktemp -d "$where/mmapfs-bench.XXXXXX") || exit 1
+work=$(mktemp -d "$dir/mmapfs-bench.XXXXXX") || exit 1
 clean_up()
 {
 	umount -l "$work/mnt" 2>/dev/null

@@ -36,11 +36,7 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--libfuse | --out | --page)
 		[ $# -ge 2 ] || fail "$1 needs a value"
-		case $1 in
-		--libfuse) libfuse=$(realpath "$2") ;;
-		--out) out=$(realpath "$2") ;;
-		--page) page=$(realpath "$2") ;;
-		esac
+		declare "${1#--}=$(realpath "$2")"
 		shift
 		;;
 	--help | -h)
