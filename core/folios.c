@@ -232,7 +232,7 @@ static int walk_piece(struct walk *x, uint64_t begin, size_t pages)
 {
 	uint64_t length = pages * mmapfs__page_size();
 	struct mmapfs__cachestat stat = { 0 };
-	uint64_t resident;
+	uint64_t resident = 0;
 	void *view;
 	int r;
 
