@@ -78,18 +78,24 @@ def let_go(directory):
             subprocess.run(["losetup", "-d", name], check=False, capture_output=True)
 
 
+def still_open(here, before):
+    """How many of each are there that were not there before."""
+    descriptors, inodes = before
+    spare = mmapfs.SPARE_DESCRIPTORS
+    return {"descriptors": max(here.mounted.descriptors() - descriptors - spare, 0),
+            "mappings": len(here.mounted.mappings()), "inodes": max(here.inodes() - inodes, 0)}
+
+
 def left_open(here, before):
     """What still holds a file after all were closed and removed: a descriptor, a mapping, or
-    a backing id, which only the source's count of inodes can tell."""
-    descriptors, inodes = before
+    a backing id, which only the source's count of inodes can tell. The daemon is told what the
+    kernel forgets one by one, which takes its time."""
     remove_all(here.source)
     mmapfs.drop_kernel_references()
     with contextlib.suppress(AssertionError):
-        mmapfs.wait_until(lambda: here.inodes() <= inodes)
-    spare = mmapfs.SPARE_DESCRIPTORS
-    left = {"descriptors": max(here.mounted.descriptors() - descriptors - spare, 0),
-            "mappings": len(here.mounted.mappings()), "inodes": max(here.inodes() - inodes, 0)}
-    return [f"left open: {count} {what}" for what, count in left.items() if count]
+        mmapfs.wait_until(lambda: not any(still_open(here, before).values()))
+    return [f"left open: {count} {what}"
+            for what, count in still_open(here, before).items() if count]
 
 
 @contextlib.contextmanager
