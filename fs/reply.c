@@ -84,10 +84,13 @@ void reply_lookup(fuse_req_t req, int r, struct inode *inode, const struct stat 
 		.entry_timeout = req_session(req)->options->entry_timeout,
 	};
 
-	if (r == -ENOENT)
-		(void)fuse_reply_entry(req, &none);
-	else
+	if (r != -ENOENT) {
 		reply_entry(req, r, inode, st);
+		return;
+	}
+	/* To the kernel that is no error, to who asked it is. */
+	metrics_add_error(&req_fs(req)->metrics, r);
+	(void)fuse_reply_entry(req, &none);
 }
 
 void reply_attr(fuse_req_t req, int r, const struct inode *inode, const struct stat *st)

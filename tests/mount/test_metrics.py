@@ -268,14 +268,14 @@ def test_inodes_are_counted(source, mounted):
 def test_counters_never_go_back_and_lose_nothing_with_many_clients(file, mounted):
     rounds, clients = 300, 6
 
-    def work():
-        for _ in range(rounds):
-            errno_of(os.stat, mounted / "no")
+    def work(client):
+        for i in range(rounds):
+            errno_of(os.stat, mounted / f"no{client}.{i}")  # each is kept, and asked for once
             with open(mounted / "f", "rb"):
                 pass
 
     before = exposition.read(mounted.point)
-    threads = [threading.Thread(target=work) for _ in range(clients)]
+    threads = [threading.Thread(target=work, args=(client,)) for client in range(clients)]
     for thread in threads:
         thread.start()
     last = before
