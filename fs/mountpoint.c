@@ -111,19 +111,25 @@ static int clear_remains(const char *mountpoint)
 	return 0;
 }
 
+/* Of a daemon that was just killed the kernel may still have the attributes: not those. */
+static int look(const char *path, struct statx *ret)
+{
+	return statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, ret);
+}
+
 static int check_mountpoint(const char *path)
 {
-	struct stat st;
+	struct statx st;
 	int r;
 
-	if (stat(path, &st) < 0 && errno == ENOTCONN) {
+	if (look(path, &st) < 0 && errno == ENOTCONN) {
 		r = clear_remains(path);
 		if (r < 0)
 			return r;
 	}
-	if (stat(path, &st) < 0)
+	if (look(path, &st) < 0)
 		return refuse("cannot mount on", path, strerror(errno));
-	if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st.stx_mode))
 		return refuse("cannot mount on", path, "Not a directory");
 	return 0;
 }

@@ -380,6 +380,19 @@ def test_a_dead_mountpoint_can_be_mounted_again(source, base, point):
     assert mmapfs.mount_type(point) is None
 
 
+def test_a_dead_mountpoint_is_known_also_by_a_kernel_that_keeps_its_attributes(source, point):
+    """As systemd does, which starts a killed service again at once."""
+    assert mmapfs.run_daemon(source, point, "-o", "attr_timeout=60").returncode == 0
+    pid, = daemons_of(point)
+    os.stat(point)
+    os.kill(pid, signal.SIGKILL)
+    mmapfs.wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what="death")
+    result = mmapfs.run_daemon(source, point)
+    assert result.returncode == 0, result.stderr
+    subprocess.run(["umount", point], check=True)
+    assert mmapfs.mount_type(point) is None, "the dead mount is below the new one"
+
+
 def test_mappings_outlive_a_killed_daemon(source, mount, passthrough):
     mmapfs.fill(source / "f", mmapfs.MIB)
     mounted = mount(source, "allow_other,data_path=passthrough")

@@ -21,7 +21,9 @@ is_mounted()
 
 is_unmounted()
 {
-	! is_mounted "$1"
+	if is_mounted "$1"; then
+		return 1
+	fi
 }
 
 # figure NAME: of the statistics of the file.
