@@ -95,7 +95,9 @@ stopped_service_leaves_nothing()
 	systemctl stop "$service"
 	is_unmounted /mnt/service
 	is_gone
-	[ "$(systemctl is-failed "$service")" = inactive ]
+	if systemctl --quiet is-failed "$service"; then
+		return 1
+	fi
 }
 
 mount_unit_works()
