@@ -4,7 +4,6 @@
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-debs=
 
 usage()
 {
@@ -26,7 +25,10 @@ case ${1:-} in
 	usage
 	exit 0
 	;;
-*) debs=${1:+$(cd "$1" && pwd)} ;;
+-*)
+	echo "$0: unknown option '$1', see --help" >&2
+	exit 2
+	;;
 esac
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 
@@ -35,11 +37,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 
 tree_need
 tree_begin package
-if [ -z "$debs" ]; then
-	debs=$work/debs
-	mkdir "$debs"
-	"$top/packaging/deb.sh" "$debs" >"$work/log" 2>&1 || fail "the packages were not built"
-fi
+tree_packages "$@"
 python3 "$top/tests/package/examples.py" >"$work/examples" 2>"$work/log" ||
 	fail "not every example is one that a test can run"
 tree_make bookworm || skip "debootstrap of bookworm: $(tree_complaint)"

@@ -26,7 +26,10 @@ case ${1:-} in
 	usage
 	exit 0
 	;;
-*) debs=${1:+$(cd "$1" && pwd)} ;;
+-*)
+	echo "$0: unknown option '$1', see --help" >&2
+	exit 2
+	;;
 esac
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 
@@ -45,11 +48,7 @@ tree_need
 packages_need systemd-container >/dev/null 2>&1 ||
 	skip "systemd-nspawn is missing and cannot be installed"
 tree_begin systemd
-if [ -z "$debs" ]; then
-	debs=$work/debs
-	mkdir "$debs"
-	"$top/packaging/deb.sh" "$debs" >"$work/log" 2>&1 || fail "the packages were not built"
-fi
+tree_packages "$@"
 tree_make bookworm || skip "debootstrap of bookworm: $(tree_complaint)"
 mkdir "$tree/debs"
 cp "$debs"/mmapfs_*.deb "$debs"/libmmapfs0_*.deb "$tree/debs/" || exit 2

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# Sourced by tests/trixie.sh and tests/package.sh: a small Debian in a temporary directory,
+# Sourced by tests/trixie.sh, package.sh and systemd.sh: a small Debian in a temporary directory,
 # made from the mirror that apt uses here, and commands in it. All of it happens in namespaces
 # of its own, and nothing is left at the end, nor after a signal.
 #
@@ -90,6 +90,18 @@ tree_begin()
 	chmod 755 "$work" "$tree"
 	trap tree_end EXIT
 	trap 'exit 130' INT TERM HUP
+}
+
+# tree_packages [DIRECTORY]: let $debs be where our Debian packages are, built if none is named.
+tree_packages()
+{
+	if [ $# -gt 0 ]; then
+		debs=$(cd "$1" && pwd) || exit 2
+		return
+	fi
+	debs=$work/debs
+	mkdir "$debs"
+	"$top/packaging/deb.sh" "$debs" >"$work/log" 2>&1 || fail "the packages were not built"
 }
 
 # in_namespace COMMAND...: beside this shell, for it would not look at a signal before its end.
