@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import os
 import pathlib
+import select
 import shutil
 import signal
 import struct
@@ -76,6 +77,14 @@ def daemons_of(point):
         if words[0].endswith(b"mmapfs") and os.fsencode(point) in words:
             found.append(int(entry.name))
     return found
+
+
+def kill_daemon_of(point):
+    """And wait until it has ended, also where nobody fetches what is left of it."""
+    pid, = daemons_of(point)
+    with open(os.pidfd_open(pid)) as ended:
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([ended], [], [], mmapfs.DEADLINE)[0], f"{pid} did not end"
 
 
 # ---- starting --------------------------------------------------------------------------
@@ -370,9 +379,8 @@ def test_a_killed_daemon_loses_nothing_that_was_written(source, mount, data_path
 def test_a_dead_mountpoint_can_be_mounted_again(source, base, point):
     """Over the dead one, as an administrator in a hurry does."""
     assert mmapfs.run_daemon(source, point).returncode == 0
-    pid, = daemons_of(point)
-    os.kill(pid, signal.SIGKILL)
-    mmapfs.wait_until(lambda: errno_of(os.stat, point) == "ENOTCONN", what="death")
+    kill_daemon_of(point)
+    assert errno_of(os.stat, point) == "ENOTCONN"
     result = mmapfs.run_daemon(source, point)
     assert result.returncode == 0, result.stderr
     assert os.listdir(point) == []
@@ -383,10 +391,8 @@ def test_a_dead_mountpoint_can_be_mounted_again(source, base, point):
 def test_a_dead_mountpoint_is_known_also_by_a_kernel_that_keeps_its_attributes(source, point):
     """As systemd does, which starts a killed service again at once."""
     assert mmapfs.run_daemon(source, point, "-o", "attr_timeout=60").returncode == 0
-    pid, = daemons_of(point)
     os.stat(point)
-    os.kill(pid, signal.SIGKILL)
-    mmapfs.wait_until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), what="death")
+    kill_daemon_of(point)
     result = mmapfs.run_daemon(source, point)
     assert result.returncode == 0, result.stderr
     subprocess.run(["umount", point], check=True)
