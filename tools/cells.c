@@ -20,9 +20,7 @@ void cell_set_figure(struct cell *cell, const struct mmapfs_residency *residency
 	}
 	cell->state = CELL_KNOWN;
 	cell->number = figure_pages(residency, figure) * unit;
-	/* That `resident` may include pages still being read is what `confidence` says of
-	 * the whole row; a mark on each would say it of nearly all. */
-	cell->upper_bound = figure != MMAPFS_RESIDENT && residency->upper_bound & figure;
+	cell->upper_bound = figure_is_bound(residency, figure);
 }
 
 struct cell cell_figure(const struct mmapfs_residency *residency, uint32_t figure)

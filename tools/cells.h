@@ -43,6 +43,13 @@ static inline uint64_t figure_pages(const struct mmapfs_residency *residency, ui
 	}
 }
 
+/* That `resident` may include pages still being read is what `confidence` says of the whole
+ * row; a mark on each would say it of nearly all. */
+static inline bool figure_is_bound(const struct mmapfs_residency *residency, uint32_t figure)
+{
+	return figure != MMAPFS_RESIDENT && residency->upper_bound & figure;
+}
+
 /* Word of why @figure is missing. */
 const char *figure_reason(const struct mmapfs_residency *residency, uint32_t figure);
 

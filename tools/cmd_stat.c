@@ -206,18 +206,19 @@ static void add_figures(const struct out *out, const struct mmapfs_residency *fo
 {
 	for (size_t i = 0; i < ARRAY_SIZE(figures); i++) {
 		size_t at = figures[i].column;
-		bool bytes = columns[at].type == CELL_BYTES;
+		uint32_t figure = figures[i].figure;
+		uint64_t unit = columns[at].type == CELL_BYTES ? found->page_size : 1;
 
 		if (!out_wants(out, at))
 			continue;
-		if (found->valid & figures[i].figure)
-			out_add_number(sums, at, figure_pages(found, figures[i].figure) *
-							 (bytes ? found->page_size : 1));
+		if (found->valid & figure)
+			out_add_number(sums, at, figure_pages(found, figure) * unit,
+				       figure_is_bound(found, figure));
 		else
 			out_add_unknown(sums, at);
 	}
-	out_add_number(sums, SIZE, found->file_size);
-	out_add_number(sums, PAGES, found->pages);
+	out_add_number(sums, SIZE, found->file_size, false);
+	out_add_number(sums, PAGES, found->pages, false);
 }
 
 static void add(void *ctx, struct mmapfs_range range, const void *result, void *to)

@@ -246,6 +246,7 @@ void out_add_sums(struct out *out, const struct out_sums *sums)
 		sum->number += sums->columns[i].number;
 		sum->known += sums->columns[i].known;
 		sum->unknown += sums->columns[i].unknown;
+		sum->upper_bound |= sums->columns[i].upper_bound;
 	}
 }
 
@@ -339,6 +340,7 @@ static struct cell total_cell(const struct out *out, size_t i)
 {
 	const struct out_column *column = &out->columns[i];
 	const struct out_sum *sum = &out->sums.columns[i];
+	struct cell cell = cell_number(sum->number);
 
 	if (column->type == CELL_PERCENT && column->part)
 		return total_percent(out, column);
@@ -346,7 +348,8 @@ static struct cell total_cell(const struct out *out, size_t i)
 		return cell_none();
 	if (sum->known == 0 && sum->unknown > 0)
 		return cell_unknown(NULL);
-	return cell_number(sum->number);
+	cell.upper_bound = sum->upper_bound;
+	return cell;
 }
 
 static bool has_sums(const struct out *out)

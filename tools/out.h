@@ -154,6 +154,7 @@ struct out_sums {
 	struct out_sum {
 		uint64_t number; /* SIGNED: two's complement */
 		uint64_t known, unknown; /* members */
+		bool upper_bound;        /* some of the known ones may be too high */
 	} columns[OUT_COLUMNS_MAX];
 };
 
@@ -162,10 +163,12 @@ struct out_sums {
  * by any number of threads: each counts rows and adds to zeroed sums of its own, and one at
  * a time hands them over.
  */
-static inline void out_add_number(struct out_sums *sums, size_t column, uint64_t number)
+static inline void out_add_number(struct out_sums *sums, size_t column, uint64_t number,
+				  bool upper_bound)
 {
 	sums->columns[column].known++;
 	sums->columns[column].number += number;
+	sums->columns[column].upper_bound |= upper_bound;
 }
 
 static inline void out_add_unknown(struct out_sums *sums, size_t column)
@@ -176,7 +179,7 @@ static inline void out_add_unknown(struct out_sums *sums, size_t column)
 static inline void out_add_cell(struct out_sums *sums, size_t column, struct cell cell)
 {
 	if (cell.state == CELL_KNOWN)
-		out_add_number(sums, column, cell.number);
+		out_add_number(sums, column, cell.number, cell.upper_bound);
 	else if (cell.state == CELL_UNKNOWN)
 		out_add_unknown(sums, column);
 }

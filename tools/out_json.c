@@ -383,7 +383,7 @@ static int json_begin(struct out *out)
 
 static json_t *total_json(const struct out *out, const struct cell *total)
 {
-	json_t *object = json_object(), *partial = json_array();
+	json_t *object = json_object(), *partial = json_array(), *bounds = json_array();
 
 	(void)set(object, "files", json_integer((json_int_t)out->sums.files));
 	(void)set(object, "unknown_files", json_integer((json_int_t)out->sums.unknown_files));
@@ -398,9 +398,13 @@ static json_t *total_json(const struct out *out, const struct cell *total)
 		(void)set(object, column->key, cell_json(column->type, &total[index]));
 		if (out_at_least(out, index) && total[index].state == CELL_KNOWN)
 			(void)json_array_append_new(partial, json_string(column->key));
+		if (is_bound(&total[index]))
+			(void)json_array_append_new(bounds, json_string(column->key));
 	}
 	/* Sums that lack what is unknown. */
 	(void)set(object, "at_least", partial);
+	/* And those with members that may be too high. */
+	(void)set(object, "upper_bound", bounds);
 	return object;
 }
 

@@ -12,15 +12,14 @@ const char *cell_format(const struct out *out, const struct out_column *column,
 			const struct cell *cell, bool at_least, char buf[CELL_TEXT_MAX])
 {
 	bool human = out->options.format == OUT_TABLE && !out->options.bytes;
-	const char *mark = at_least ? ">=" : "";
+	bool at_most = cell->upper_bound && out->options.format == OUT_TABLE;
+	const char *mark = at_least && at_most ? "~" : at_least ? ">=" : at_most ? "<=" : "";
 	char word[MMAPFS_WORD_MAX];
 
 	if (cell->state == CELL_UNKNOWN)
 		return "?";
 	if (cell->state == CELL_NONE)
 		return "-";
-	if (cell->upper_bound && out->options.format == OUT_TABLE)
-		mark = "<=";
 	switch (column->type) {
 	case CELL_BYTES:
 		if (human) {

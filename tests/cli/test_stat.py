@@ -72,7 +72,10 @@ def test_dirty_pages_are_counted(source):
         mapping.write(5 * PAGE, b"x")
         found = only(path)
         assert found["dirty"] == mmapfs.cachestat(path)[1] >= 1
-        assert "dirty" in found.get("upper_bound", [])
+        for summarize in ([], ["-s"]):
+            total = tool.report("stat", *summarize, path)["total"]
+            assert "dirty" in found.get("upper_bound", []) and "dirty" in total["upper_bound"]
+            assert "resident" not in total["upper_bound"]
 
 
 def test_ranges_are_rows_of_their_own(source):

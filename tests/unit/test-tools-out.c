@@ -112,6 +112,45 @@ static void unknown_is_shown_and_totals_say_at_least(void **state)
 	done(&capture);
 }
 
+/* ROWS of resident: 'b' is a bound, 'k' known, '?' neither. Of JSON only the total. */
+static void bounds(struct capture *capture, const struct out_options *options,
+		   const char *rows)
+{
+	begin(capture, options);
+	for (; *rows; rows++) {
+		struct cell cells[COLUMNS] = { [RESIDENT] = cell_number(2048) };
+
+		cells[RESIDENT].upper_bound = *rows == 'b';
+		if (*rows == '?')
+			cells[RESIDENT] = cell_unknown("no-permission");
+		assert_int_equal(out_row(capture->out, cells), 0);
+	}
+}
+
+static void a_total_of_bounds_is_one(void **state)
+{
+	const struct out_options options = { .format = OUT_TABLE,
+					     .columns = "resident",
+					     .summarize = true,
+					     .no_headings = true };
+	static const struct {
+		const char *rows, *total;
+	} cases[] = {
+		{ "kk", "    4.0K\n" },
+		{ "kb", "  <=4.0K\n" },
+		{ "k?", "  >=2.0K\n" },
+		{ "b?", "   ~2.0K\n" },
+	};
+	struct capture capture;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bounds(&capture, &options, cases[i].rows);
+		end(&capture, cases[i].total);
+		done(&capture);
+	}
+}
+
 static void nothing_known_has_no_total(void **state)
 {
 	const struct out_options options = { .format = OUT_RAW, .totals = true };
@@ -376,6 +415,25 @@ static void json_has_every_column_and_says_why_not(void **state)
 	done(&capture);
 }
 
+static void json_names_the_totals_that_are_bounds(void **state)
+{
+	const struct out_options options = { .format = OUT_JSON, .summarize = true };
+	struct capture capture;
+	json_t *root, *total;
+
+	(void)state;
+	bounds(&capture, &options, "kb");
+	end(&capture, NULL);
+	root = parse(capture.text);
+	total = json_object_get(root, "total");
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(total, "upper_bound"), 0)),
+		"resident");
+	assert_int_equal(json_array_size(json_object_get(total, "at_least")), 0);
+	json_decref(root);
+	done(&capture);
+}
+
 static void json_of_nothing_is_valid(void **state)
 {
 	static const struct out_options rows[] = {
@@ -503,6 +561,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table_aligns_and_adds_up),
 		cmocka_unit_test(unknown_is_shown_and_totals_say_at_least),
+		cmocka_unit_test(a_total_of_bounds_is_one),
+		cmocka_unit_test(json_names_the_totals_that_are_bounds),
 		cmocka_unit_test(nothing_known_has_no_total),
 		cmocka_unit_test(raw_escapes_what_would_break_a_line),
 		cmocka_unit_test(table_shows_names_that_cannot_disturb_a_terminal),
