@@ -22,12 +22,24 @@ runtime=$(realpath "$runtime")
 headers=$(dirname "$(realpath "$(command -v node)")")/../include/node
 [ -e "$headers/node_api.h" ] || headers=/usr/include/node
 
+sanitize="-g -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+
+# compile SOURCE
+# shellcheck disable=SC2086,SC2317
+compile()
+{
+	"$cc" $sanitize -O1 -std=gnu11 -fPIC -fvisibility=hidden -fno-strict-aliasing \
+		-fno-omit-frame-pointer -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DNAPI_VERSION=8 \
+		-isystem "$headers" -I"$top/core" -I"$top/core/include" -pthread \
+		-c -o "$(mktemp "$work/XXXXXX.o")" "$1"
+}
+export -f compile
+export cc sanitize headers top work
+printf '%s\0' "$top"/core/*.c "$here"/../src/*.c |
+	xargs -0 -n 1 -P "$(nproc)" bash -c 'compile "$1"' compile || exit 2
 # shellcheck disable=SC2086
-"$cc" -g -O1 -std=gnu11 -fPIC -shared -fvisibility=hidden -fno-strict-aliasing \
-	-fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined $shared \
-	-D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DNAPI_VERSION=8 -isystem "$headers" \
-	-I"$top/core" -I"$top/core/include" -o "$work/mmapfs.node" \
-	"$top"/core/*.c "$here"/../src/*.c -pthread -Wl,-z,nodelete || exit 2
+"$cc" $sanitize $shared -shared -pthread -Wl,-z,nodelete -o "$work/mmapfs.node" \
+	"$work"/*.o || exit 2
 
 # Node leaks by design at its end, and handles SIGSEGV itself; quarantine is for our frees.
 export ASAN_OPTIONS=detect_leaks=0:handle_segv=0:handle_sigbus=0:detect_odr_violation=0:log_path=$work/report
