@@ -70,7 +70,7 @@ unset MMAPFS_DISABLE MMAPFS_BUILD
 
 # shellcheck source=tools/packages.sh
 . "$top/tools/packages.sh"
-packages_need meson ninja-build pkg-config gcc g++ make libc6-dev binutils clang llvm \
+packages_need meson ninja-build pkg-config gcc g++ make libc6-dev binutils clang lld llvm \
 	libclang-rt-dev libfuse3-dev fuse3 libcmocka-dev libcap-ng-dev libsmartcols-dev \
 	libjansson-dev uthash-dev scdoc python3 python3-pytest \
 	python3-pytest-rerunfailures python3-prometheus-client \
@@ -128,16 +128,17 @@ build()
 	return 1
 }
 
-# An addon with a sanitizer needs a Node.js with one: see suite_node-asan.
+# An addon with a sanitizer needs a Node.js with one: see suite_node-asan. The runtime is linked
+# into some hundred programs, for which lld takes a quarter of the time of ld.
 build_asan()
 {
-	CC=clang build clang-asan "$1" -Db_sanitize=address,undefined -Db_lundef=false \
+	CC=clang CC_LD=lld build clang-asan "$1" -Db_sanitize=address,undefined -Db_lundef=false \
 		-Dnode=disabled
 }
 
 build_tsan()
 {
-	CC=clang build clang-tsan "$1" -Db_sanitize=thread -Db_lundef=false -Dnode=disabled
+	CC=clang CC_LD=lld build clang-tsan "$1" -Db_sanitize=thread -Db_lundef=false -Dnode=disabled
 }
 
 # unit_tests SUITE BUILD-DIRECTORY [MESON-TEST-ARGUMENT]...

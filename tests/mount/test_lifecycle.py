@@ -536,6 +536,7 @@ def test_nothing_is_left_behind(base, source, mount):
     shutil.rmtree(source)
 
 
+@pytest.mark.slow
 def test_a_daemon_that_is_killed_while_it_starts_ends(base, source):
     """It asks its own mount whether it answers. Who waits for the daemon's answer cannot be
     killed, so that must not keep it alive, device and all."""
