@@ -37,9 +37,11 @@ def resident(paths):
     return sum(mmapfs.cachestat(path)[0] for path in paths) * mmapfs.PAGE
 
 
-def fits(mounted, limit=LIMIT):
-    """Wait until the budget has seen and evicted enough; how it stands then."""
-    wait_until(lambda: 0 < mmapfs.budget(mounted.point)["used"] <= limit, what="the budget")
+def fits(mounted, limit=LIMIT, paths=()):
+    """Wait until the budget has seen and evicted enough; how it stands then. Its figure is of
+    its last look, which may have been before the last read: of @paths, all is counted here."""
+    wait_until(lambda: 0 < mmapfs.budget(mounted.point)["used"] <= limit and
+               resident(paths) <= limit, what="the budget")
     return mmapfs.budget(mounted.point)
 
 
@@ -102,11 +104,9 @@ def test_it_can_come_change_and_go(source, mount, data_path):
         read(mounted / path.name)
     # What was read before there was a budget is found.
     mmapfs.setattr(mounted.point, "budget", "64M")
-    fits(mounted)
-    wait_until(lambda: resident(paths) <= LIMIT, what="what is resident")
+    fits(mounted, paths=paths)
     mmapfs.setattr(mounted.point, "budget", "32M")
-    fits(mounted, LIMIT // 2)
-    assert resident(paths) <= LIMIT // 2
+    fits(mounted, LIMIT // 2, paths)
     mmapfs.setattr(mounted.point, "budget", "off")
     assert mmapfs.getattr(mounted.point, "budget") == "limit=off"
     with mmapfs.hold(paths[0]), mmapfs.hold(paths[1]):
@@ -123,8 +123,7 @@ def test_what_is_read_through_the_mount_stays_under_it(source, mount, data_path)
     mounted = mount(source, f"budget={LIMIT},data_path={data_path}")
     for path in paths:
         assert read(mounted / path.name) == FILE
-    fields = fits(mounted)
-    assert resident(paths) <= LIMIT
+    fields = fits(mounted, paths=paths)
     assert fields["evicted"] >= len(paths) * FILE - LIMIT - FILE
     assert fields["refused"] == 0
 
@@ -133,8 +132,7 @@ def test_one_file_larger_than_the_budget_streams_through(source, mount, data_pat
     path, = make(source, 1, 4 * LIMIT)
     mounted = mount(source, f"budget={LIMIT},data_path={data_path}")
     assert read(mounted / path.name) == 4 * LIMIT
-    fits(mounted)
-    assert resident([path]) <= LIMIT
+    fits(mounted, paths=[path])
     # What was read last is what is left.
     assert mmapfs.number(mounted / path.name, f"resident@0+{2 * LIMIT}") == 0
 
@@ -154,8 +152,7 @@ def test_what_a_warm_reads_is_seen(source, mount):
     mounted = mount(source, f"budget={LIMIT}")
     mmapfs.warm(mounted.point)
     wait_until(lambda: mmapfs.budget(mounted.point)["evicted"], what="an evict")
-    fits(mounted)
-    assert resident(paths) <= LIMIT
+    fits(mounted, paths=paths)
 
 
 def test_locked_files_stay(source, mount, data_path):
@@ -200,8 +197,7 @@ def test_what_programs_have_mapped_is_refused_for_as_long(source, mount):
     assert resident(paths) == 12 * FILE
     for holder in holders:
         holder.__exit__(None, None, None)
-    fits(mounted)
-    assert resident(paths) <= LIMIT
+    fits(mounted, paths=paths)
 
 
 def test_nothing_is_asked_of_a_memory_filesystem(source, mount):
