@@ -85,11 +85,12 @@ def comparisons(work, options, scale, report):
     metadata.prepare(work, source, places.NAMES, scale)
     report.say("the trees are made")
     with mounted(work, source, options, scale["files"], report) as running:
+        alike = [place for place in running if place.name != places.DAY]
         with mmapfs.hold(source / "data"):
-            measure(data.works(scale), running, options, report)
+            measure(data.works(scale), alike, options, report)
             nothing = control.nothing(work).start()
             try:
-                measure(control.works(scale), [*running, nothing], options, report)
+                measure(control.works(scale), [*alike, nothing], options, report)
             finally:
                 nothing.stop()
         measure(metadata.works(work, scale), running, options, report)

@@ -15,6 +15,7 @@ sys.path.insert(0, str(TOP / "tests" / "bench" / "lib"))
 import svg  # noqa: E402
 
 OURS = "mmapfs"
+DAY = "mmapfs-day"
 NATIVE = "native"
 NOTHING = "a FUSE getxattr that does nothing"
 
@@ -83,7 +84,7 @@ def ratio(ours, theirs):
 def peers(rows):
     """Other FUSE filesystems, the fastest first."""
     found = [row for name, row in rows.items() if row["kind"] == "result" and
-             name not in (OURS, NATIVE, NOTHING)]
+             name not in (OURS, DAY, NATIVE, NOTHING)]
     return sorted(found, key=speed, reverse=True)
 
 
@@ -118,6 +119,11 @@ def missing(lines):
             *table(["what", "where", "why"], rows)]
 
 
+def kept_for_a_day(rows, theirs):
+    ours = rows.get(DAY)
+    return f"{ratio(ours, theirs):.2f}" if ours and ours["kind"] == "result" else ""
+
+
 def target_rows(lines):
     works = {work: rows for group in ("data", "metadata", "control")
              for work, rows in lines.works(group).items()}
@@ -126,18 +132,19 @@ def target_rows(lines):
         ours = rows.get(OURS)
         theirs = (peers(rows) or [None])[0] if against == "best" else rows.get(against)
         if not ours or not theirs or "missing" in (ours["kind"], theirs["kind"]):
-            yield [work, against, f"{least:.2f}", "not measured", ""]
+            yield [work, against, f"{least:.2f}", "not measured", "", ""]
             continue
         found = ratio(ours, theirs)
         name = f"the best peer, {theirs['place']}" if against == "best" else against
         yield [work, name, f"{least:.2f}", f"{found:.2f}",
-               "reached" if found >= least else "**not reached**"]
+               "reached" if found >= least else "**not reached**",
+               kept_for_a_day(rows, theirs)]
     for curve in lines.kind("scale"):
         if curve["work"] == "memory":
             size, value = curve["points"][-1]
             each = value / size
             yield [f"memory of an idle inode, of {size:,}", "", "at most 300 bytes",
-                   f"{each:.0f} bytes", "reached" if each <= 300 else "**not reached**"]
+                   f"{each:.0f} bytes", "reached" if each <= 300 else "**not reached**", ""]
 
 
 def requests(lines):
@@ -216,6 +223,9 @@ def head(lines):
               if facts["quick"] else []),
             "A filesystem that keeps a descriptor for each inode gets a tree of half the size where",
             "the limit of descriptors asks for it, and is mounted anew for each work.", "",
+            f"{DAY} is mmapfs with attr_timeout, entry_timeout and negative_timeout of 86400: all is",
+            "kept as long as passthrough_hp and fuse-overlayfs keep it, for sources that nobody",
+            "changes behind the mount. By default it is a second, and missing names not at all.", "",
             *table(["machine", ""], [
                 ("when", facts["date"]), ("system", f"{facts['system']}, Linux {facts['kernel']}"),
                 ("processor", f"{facts['processors']} x {facts['processor']}" +
@@ -229,7 +239,7 @@ def head(lines):
 def page(lines, out, limits):
     text = head(lines)
     text += ["## What was to be reached", "",
-             *table(["work", "against", "at least", "is", ""], target_rows(lines))]
+             *table(["work", "against", "at least", "is", "", DAY], target_rows(lines))]
     if limits.is_file():
         text += [limits.read_text().strip(), ""]
     text += ["## Data", "", "fio on a warm file, operations per second.", "",

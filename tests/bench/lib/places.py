@@ -12,6 +12,9 @@ import mmapfs
 
 DESCRIPTORS = 1 << 20
 
+# mmapfs told to keep names and attributes as long as the peers do that keep them longest.
+DAY = "mmapfs-day"
+
 
 class Missing(Exception):
     """What cannot be measured here, and why; it becomes a row of the results."""
@@ -145,6 +148,9 @@ def commands(source, points, work, libfuse):
     return {
         "mmapfs": ([mmapfs.DAEMON, source, at("mmapfs"), "-f", "-o", "allow_other"],
                    first_line(mmapfs.DAEMON, "--version")),
+        DAY: ([mmapfs.DAEMON, source, at(DAY), "-f", "-o",
+               "allow_other,attr_timeout=86400,entry_timeout=86400,negative_timeout=86400"],
+              ""),
         "passthrough_hp": ([passthrough_hp(libfuse), "--foreground", source,
                             at("passthrough_hp")],
                            hp_version(libfuse)),
@@ -159,7 +165,7 @@ def commands(source, points, work, libfuse):
     }
 
 
-NAMES = ("native", "mmapfs", "passthrough_hp", "bindfs", "mergerfs", "fuse-overlayfs",
+NAMES = ("native", "mmapfs", DAY, "passthrough_hp", "bindfs", "mergerfs", "fuse-overlayfs",
          "unionfs-fuse")
 
 
