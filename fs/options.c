@@ -198,6 +198,11 @@ static int set_entry_timeout(struct options *o, const char *value)
 	return parse_seconds(value, &o->entry_timeout);
 }
 
+static int set_negative_timeout(struct options *o, const char *value)
+{
+	return parse_seconds(value, &o->negative_timeout);
+}
+
 static int set_stack_depth(struct options *o, const char *value)
 {
 	return parse_count(value, 1, 2, &o->stack_depth);
@@ -250,6 +255,8 @@ static const struct row rows[] = {
 	  "how long the kernel may keep attributes; default 1" },
 	{ "entry_timeout", "SECONDS", set_entry_timeout,
 	  "how long the kernel may keep names; default 1" },
+	{ "negative_timeout", "SECONDS", set_negative_timeout,
+	  "the same of names that are missing; default 0" },
 	{ "noatime", NULL, set_noatime, "leave access times alone, those of the source too" },
 	{ "list_xattrs", NULL, set_list_xattrs, "let listxattr show the names that report" },
 	{ "noacl", NULL, set_no_acl, "leave POSIX ACLs out of permission checks" },

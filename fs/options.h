@@ -49,6 +49,7 @@ struct options {
 	uint64_t budget;     /* bytes; 0: none */
 	double attr_timeout; /* seconds */
 	double entry_timeout;
+	double negative_timeout; /* of names that are missing */
 	unsigned int max_threads; /* that answer requests */
 	unsigned int workers;	  /* for long work, in each of two pools */
 	unsigned int stack_depth; /* 1, or 2 for a source that is stacked itself */

@@ -81,10 +81,10 @@ void reply_lookup(fuse_req_t req, int r, struct inode *inode, const struct stat 
 {
 	const struct fuse_entry_param none = {
 		.ino = 0,
-		.entry_timeout = req_session(req)->options->entry_timeout,
+		.entry_timeout = req_session(req)->options->negative_timeout,
 	};
 
-	if (r != -ENOENT) {
+	if (r != -ENOENT || none.entry_timeout <= 0) {
 		reply_entry(req, r, inode, st);
 		return;
 	}

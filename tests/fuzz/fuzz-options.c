@@ -26,6 +26,7 @@ static void check_options(const struct options *o)
 	check(o->stack_depth == 1 || o->stack_depth == 2);
 	check(o->attr_timeout >= 0 && o->attr_timeout <= 86400);
 	check(o->entry_timeout >= 0 && o->entry_timeout <= 86400);
+	check(o->negative_timeout >= 0 && o->negative_timeout <= 86400);
 	check(o->snapshot_interval <= SNAPSHOT_INTERVAL_MAX);
 	check(!o->snapshot || *o->snapshot);
 	check(!o->policy || *o->policy);

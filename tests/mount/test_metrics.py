@@ -131,6 +131,15 @@ def test_lookups_and_their_errors_are_counted(mounted):
     assert grown(before, after, "errors_total", errno_="ENOENT") == 41
 
 
+def test_a_missing_name_that_the_kernel_keeps_is_an_error_once(source, mount):
+    mounted = mount(source, "allow_other,negative_timeout=60")
+    before = exposition.read(mounted.point)
+    for _ in range(3):
+        assert errno_of(os.stat, mounted / "no") == "ENOENT"
+    after = exposition.read(mounted.point)
+    assert grown(before, after, "errors_total", errno_="ENOENT") == 1
+
+
 def test_statx_and_tmpfile_have_their_own_names(source, mounted):
     """libfuse before 3.17 knows neither: they are counted before they are translated."""
     os.close(os.open(mounted.point, os.O_TMPFILE | os.O_RDWR))

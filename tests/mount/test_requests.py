@@ -80,15 +80,26 @@ def test_open_read_close_takes_an_open_and_a_release(patient):
     assert sum(taken.values()) <= 2, taken
 
 
-def test_what_is_not_there_is_asked_for_once(patient):
+def test_what_is_not_there_is_asked_for_once_where_that_is_wanted(tree, mount):
     """As git does, which looks for a .gitignore in each directory again and again."""
-    taken = requests_of(patient.point, lambda: [
-        os.path.exists(patient / "missing") for _ in range(FILES)])
+    mounted = mount(tree, "allow_other,negative_timeout=60")
+    missing = mounted / "missing"
+    taken = requests_of(mounted.point, lambda: [os.path.exists(missing) for _ in range(FILES)])
     assert taken == {"lookup": 1}
-    (patient / "missing").write_bytes(b"made")
-    assert (patient / "missing").read_bytes() == b"made"
-    (patient / "missing").unlink()
-    assert not os.path.exists(patient / "missing")
+    missing.write_bytes(b"made")
+    assert missing.read_bytes() == b"made"
+    missing.unlink()
+    assert not os.path.exists(missing)
+
+
+def test_what_is_made_in_the_source_is_there_at_once(tree, mount):
+    """By default, and also where it was asked for a moment ago, or removed."""
+    mounted = mount(tree, "allow_other,attr_timeout=60,entry_timeout=60")
+    assert not os.path.exists(mounted / "new")
+    for text in ("made", "made again"):
+        (tree / "new").write_text(text)
+        assert (mounted / "new").read_text() == text
+        (mounted / "new").unlink()
 
 
 def created(patient):

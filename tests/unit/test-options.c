@@ -41,7 +41,7 @@ static void defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(o.data_path, PATH_AUTO);
 	assert_int_equal(o.lock_limit, UINT64_MAX);
 	assert_int_equal(o.stack_depth, 1);
-	assert_true(o.attr_timeout == 1 && o.entry_timeout == 1);
+	assert_true(o.attr_timeout == 1 && o.entry_timeout == 1 && o.negative_timeout == 0);
 	assert_null(o.libfuse_options);
 	assert_null(o.policy);
 	assert_int_equal(o.lock_globs.count + o.warm_globs.count, 0);
@@ -113,7 +113,7 @@ static const char *const bad[] = {
 	"attr_timeout=-1",  "attr_timeout=x", "attr_timeout=nan", "entry_timeout=1s",
 	"entry_timeout=",   "stack_depth=0",  "stack_depth=3",	  "max_threads=0",
 	"max_threads=-1",   "max_threads=x",  "workers=0",	  "workers=65",
-	"attr_timeout=1e9",
+	"attr_timeout=1e9", "negative_timeout=-1",
 	"policy=",	    "policy_rescan=x", "policy_rescan=-1",
 	"snapshot=",	    "snapshot_interval=x", "snapshot_interval=86401",
 	"snapshot_rate=x",
