@@ -36,9 +36,17 @@ def run_once(command):
     return time.perf_counter() - begin, int(done.stderr.split()[-1])
 
 
+def there(case, commands):
+    """Those that can be had; of the others a line that says so."""
+    for name, command in commands.items():
+        if shutil.which(command[0]):
+            yield name, command
+        else:
+            print(json.dumps({"case": case, "tool": name, "missing": "not installed"}))
+
+
 def compare(case, commands, runs):
-    commands = {name: command for name, command in commands.items()
-                if shutil.which(command[0])}
+    commands = dict(there(case, commands))
     taken = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():
@@ -135,6 +143,7 @@ def main():
         compare(f"one file of {options.large // MIB} MiB, resident", {
             "vmtouch": ["vmtouch", str(large)],
             "fincore": ["fincore", str(large)],
+            "pcstat": ["pcstat", str(large)],
             "mmapctl": [MMAPCTL, "stat", str(large)],
             "mmapctl ranges": [MMAPCTL, "ranges", "--raw", str(large)],
         }, options.runs)
@@ -143,6 +152,7 @@ def main():
         compare("sparse file of 1 TiB, 150 pages of data", {
             "vmtouch": ["vmtouch", sparse],
             "fincore": ["fincore", sparse],
+            "pcstat": ["pcstat", sparse],
             "mmapctl": [MMAPCTL, "stat", sparse],
             "mmapctl ranges": [MMAPCTL, "ranges", "--raw", sparse],
         }, options.runs)

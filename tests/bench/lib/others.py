@@ -23,7 +23,7 @@ def commands(quick, directory):
     at = ["--dir", directory]
     return {
         "residency": [BENCH / "bench-residency.py", *at, "--files",
-                      "2000" if small else "20000", "--large", size, "--runs", "5"],
+                      "2000" if small else "50000", "--large", size, "--runs", "5"],
         "restore": [BENCH / "bench-restore.py", *at, "--size", size, "--runs", "3"],
         "restart": [BENCH / "bench-restart.py", *at, "--size", size, "--runs", "3"],
         "budget": [BENCH / "bench-budget.py", *at, "--size", str(3 << 29), "--budget",
