@@ -12,6 +12,7 @@
 #include "inode.h"
 #include "metrics.h"
 #include "options.h"
+#include "pinned.h"
 
 struct cache;
 struct table;
@@ -42,6 +43,7 @@ struct fs {
 
 	uint64_t lock_limit;		    /* bytes all regions together may lock */
 	atomic_uint_fast64_t locked_bytes;  /* locked now; see region_lock */
+	struct pinned pinned;
 
 	/* Make the kernel forget its own copy of a file's pages (mapped path). Set by the
 	 * session; NULL in unit tests. Must not be called from a FUSE handler. */

@@ -195,6 +195,7 @@ static bool unpin_if_idle(struct region *region)
 {
 	if (!region->pin || region->locked_count)
 		return false;
+	pinned_remove(region->pin_fs, region);
 	region->pin = mmapfs_map_close(region->pin);
 	region->pin_fs = NULL;
 	return true;
@@ -212,6 +213,7 @@ static int pin_open(struct fs *fs, struct inode *inode, struct region *region)
 		return r;
 	region->pin_fs = fs;
 	inode_ref(fs->inodes, inode);
+	pinned_add(fs, inode, region);
 	return 1;
 }
 
@@ -294,8 +296,10 @@ void region_lock_left(struct inode *inode)
 
 void region_lock_drop(struct region *region)
 {
-	if (region->pin)
+	if (region->pin) {
+		pinned_remove(region->pin_fs, region);
 		atomic_fetch_sub(&region->pin_fs->locked_bytes, region->locked_bytes);
+	}
 	region->pin = mmapfs_map_close(region->pin);
 	free(region->locked);
 	region->locked = NULL;

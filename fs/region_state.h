@@ -91,6 +91,10 @@ struct region {
 	/* protected by locking */
 	struct mmapfs_map *pin; /* has the locked pages; NULL: nothing is locked */
 	struct fs *pin_fs;	/* in whose sum locked_bytes is */
+
+	/* protected by pin_fs->pinned.mutex */
+	LIST_ENTRY(region) pinned;
+	struct inode *pin_inode;
 };
 
 /* The region of @inode if there is one already, else NULL. */

@@ -245,6 +245,8 @@ static int start_model(struct session *session, int root_fd)
 	r = workers_start(session->options->workers, REQUESTS_WAITING, &fs->request_workers);
 	if (r == 0)
 		r = workers_start(session->options->workers, JOBS_WAITING, &fs->job_workers);
+	if (r == 0)
+		r = pinned_start(fs);
 	return r;
 }
 
@@ -377,6 +379,7 @@ static void stop_workers(struct session *session)
 	fs->request_workers = workers_stop(fs->request_workers);
 	fs->job_workers = workers_stop(fs->job_workers);
 	fs->turns = workers_stop(fs->turns);
+	pinned_stop(fs);
 	(void)alarm(0);
 }
 
@@ -425,7 +428,9 @@ static int take_noatime(const struct options *options, int root_fd)
 
 int session_run(const struct options *options, int ready_fd)
 {
-	struct session session = { .options = options, .ready_fd = ready_fd };
+	struct session session = { .options = options,
+				   .ready_fd = ready_fd,
+				   .fs.pinned.mutex = PTHREAD_MUTEX_INITIALIZER };
 	_cleanup_free_ char *source = NULL, *mountpoint = NULL;
 	_cleanup_close_ int root_fd = -1;
 	int r;

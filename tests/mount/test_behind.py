@@ -378,6 +378,23 @@ def test_the_lock_of_a_file_that_was_removed_ends(options, source, mount, data_p
             assert len(mounted.mappings()) > 0
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_the_lock_of_a_file_that_was_removed_unseen_ends(forgotten, source, mount, data_path):
+    """Nobody looks for it again, and the kernel may have forgotten it before."""
+    make(source / "f", LENGTH)
+    make(source / "kept", LENGTH)
+    mounted = mount(source, f"{OPTIONS},data_path={data_path}")
+    for name in ("f", "kept"):
+        mmapfs.setattr(mounted / name, "lock", "on")
+    if forgotten:
+        mmapfs.drop_kernel_references()
+    assert any("/f" in line for line in mounted.mappings())
+    os.unlink(source / "f")
+    mmapfs.wait_until(lambda: not any("/f" in line for line in mounted.mappings()),
+                      what="the end of the lock")
+    assert mmapfs.number(mounted / "kept", "locked") == 16
+
+
 def test_a_lock_of_a_file_that_has_a_name_is_kept(source, mount, data_path):
     """Another name than the one by which it was locked; and the kernel forgot it meanwhile."""
     make(source / "f", LENGTH)

@@ -26,7 +26,7 @@ static inline int fs_setup_table(void **state, bool use_handles)
 
 	if (scratch_setup(state))
 		return -1;
-	memset(&fs, 0, sizeof(fs));
+	fs = (struct fs){ .pinned.mutex = PTHREAD_MUTEX_INITIALIZER };
 	fs.owner = 1234;
 	fs.lock_limit = 1u << 30;
 	fd = open(scratch_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -239,6 +239,31 @@ static void lock_of_a_removed_file_ends_with_its_last_user(void **state)
 	assert_int_equal(inode_count(fs.inodes), count - 1);
 }
 
+/* Here nobody asks for it any more, which would end it: neither forgotten nor looked for. */
+static void lock_of_a_file_that_was_removed_unseen_ends(void **state)
+{
+	struct inode *known = make_file("known", 4), *forgotten = make_file("forgotten", 4);
+	uint64_t count = inode_count(fs.inodes);
+
+	(void)state;
+	assert_int_equal(region_lock(&fs, known, whole), 0);
+	assert_int_equal(region_lock(&fs, forgotten, whole), 0);
+	drop(forgotten);
+	pinned_look(&fs);
+	assert_int_equal(atomic_load(&fs.locked_bytes), 8 * PAGE);
+	assert_int_equal(unlink(scratch_path("known")), 0);
+	assert_int_equal(unlink(scratch_path("forgotten")), 0);
+	known->opens = 1;
+	pinned_look(&fs);
+	assert_int_equal(atomic_load(&fs.locked_bytes), 4 * PAGE);
+	assert_int_equal(inode_count(fs.inodes), count - 1);
+	known->opens = 0;
+	pinned_look(&fs);
+	assert_int_equal(atomic_load(&fs.locked_bytes), 0);
+	drop(known);
+	assert_int_equal(inode_count(fs.inodes), count - 2);
+}
+
 static void lock_follows_a_file_that_grew_and_shrank(void **state)
 {
 	struct inode *inode = make_file("lock-size", 2);
@@ -290,6 +315,7 @@ int main(void)
 		cmocka_unit_test(write_error_reaches_each_open_handle_once),
 		cmocka_unit_test(lock_holds_the_inode_until_all_is_unlocked),
 		cmocka_unit_test(lock_of_a_removed_file_ends_with_its_last_user),
+		cmocka_unit_test(lock_of_a_file_that_was_removed_unseen_ends),
 		cmocka_unit_test(lock_follows_a_file_that_grew_and_shrank),
 		cmocka_unit_test(
 			lock_over_the_mount_limit_returns_enomem_and_changes_nothing),
