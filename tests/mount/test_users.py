@@ -369,6 +369,14 @@ CHANGES = {
 }
 
 
+def privileged_program(path):
+    path.write_bytes(b"program")
+    os.chown(path, ALICE, STAFF)
+    os.chmod(path, 0o6777)
+    os.setxattr(path, "security.capability", NET_RAW)
+    return path
+
+
 @case
 def set_id_bits_and_capabilities_after_each_change(d):
     """By the owner, by a member of the group, by a stranger who may write, and by root."""
@@ -376,19 +384,14 @@ def set_id_bits_and_capabilities_after_each_change(d):
     (d / "other").write_bytes(b"other")
     for who, uid, groups in (("owner", ALICE, [STAFF]), ("member", BOB, [STAFF]),
                              ("stranger", BOB, []), ("root", 0, [])):
-        for name, change in CHANGES.items():
-            if name == "chown-nothing" and who != "owner":
-                # The kernel sends what it also sends before a write, so nobody can be
-                # refused, and root's own cannot be told from root's write.
-                continue
-            path = d / f"{who}-{name}"
-            path.write_bytes(b"program")
-            os.chown(path, ALICE, STAFF)
-            os.chmod(path, 0o6777)
-            os.setxattr(path, "security.capability", NET_RAW)
-            result = errno_of(lambda c=change, p=path, u=uid, g=groups: run_as(
-                u, lambda: c(p), groups=g))
-            found[path.name] = (result, *owner(path),
+        # The kernel sends for "chown-nothing" what it also sends before a write, so nobody can
+        # be refused, and root's own cannot be told from root's write.
+        paths = {name: privileged_program(d / f"{who}-{name}") for name in CHANGES
+                 if name != "chown-nothing" or who == "owner"}
+        results = run_as(uid, lambda p=paths: {
+            name: errno_of(CHANGES[name], path) for name, path in p.items()}, groups=groups)
+        for name, path in paths.items():
+            found[path.name] = (results[name], *owner(path),
                                 errno_of(os.getxattr, path, "security.capability"))
     return found
 
