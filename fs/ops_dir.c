@@ -17,10 +17,15 @@
  * Attributes with every name are what makes a listing cheap for programs that look at the
  * files next. One that comes again right after (git status, find in a loop) needs none: the
  * kernel has them, and names alone cost a fifth. Right after is half of what the kernel was
- * told to keep them for, and no more than half a second; an entry that has gone meanwhile is
+ * told to keep them for, and no more than ten seconds; an entry that has gone meanwhile is
  * looked up by itself.
+ *
+ * The names it may keep as well, for a listing right after. For one that is rewound it goes by
+ * the directory's mtime, which a change that comes right after another may leave as it is: so not
+ * of a directory that has just changed.
  */
-#define AGAIN_MS_MAX 500
+#define AGAIN_MS_MAX 10000
+#define SETTLED_SECONDS 2 /* the coarsest time stamps are that coarse */
 
 static uint32_t now_ms(void)
 {
@@ -30,14 +35,28 @@ static uint32_t now_ms(void)
 	return (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000) | 1;
 }
 
-/* Changes when names come or go, so that new ones are listed with attributes. */
-static uint32_t state_of(const struct dir_handle *dir)
+/* Not the mtime, which may be set to what it was. */
+static struct timespec changed_at(const struct dir_handle *dir)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
-	if (fstat(dir->fd, &st) < 0)
-		return 0;
-	return (uint32_t)hash_bytes(HASH_START, &st.st_mtim, sizeof(st.st_mtim));
+	(void)fstat(dir->fd, &st);
+	return st.st_ctim;
+}
+
+/* Changes when names come or go, so that new ones are listed with attributes. */
+static uint32_t state_of(struct timespec changed)
+{
+	return (uint32_t)hash_bytes(HASH_START, &changed, sizeof(changed));
+}
+
+/* False also where the clocks of source and daemon do not agree. */
+static bool is_settled(struct timespec changed)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return changed.tv_sec && changed.tv_sec < now.tv_sec - SETTLED_SECONDS;
 }
 
 static uint32_t again_ms(const struct options *options)
@@ -48,25 +67,30 @@ static uint32_t again_ms(const struct options *options)
 	return life * 500 < AGAIN_MS_MAX ? (uint32_t)(life * 500) : AGAIN_MS_MAX;
 }
 
-static bool was_listed(const struct options *options, const struct dir_handle *dir)
+static bool was_listed(const struct options *options, const struct dir_handle *dir,
+		       struct timespec changed)
 {
 	uint32_t since = atomic_load(&dir->inode->listed_ms);
 
 	return since && now_ms() - since < again_ms(options) &&
-	       atomic_load(&dir->inode->listed_as) == state_of(dir);
+	       atomic_load(&dir->inode->listed_as) == state_of(changed);
 }
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = req_fs(req);
 	struct dir_handle *dir = NULL;
+	struct timespec changed;
 	int r = dir_open(fs, req_inode(req, ino), &dir);
 
 	if (r < 0) {
 		reply_result(req, r);
 		return;
 	}
-	dir->names_only = was_listed(fs->options, dir);
+	changed = changed_at(dir);
+	dir->names_only = was_listed(fs->options, dir, changed);
+	fi->cache_readdir = is_settled(changed);
+	fi->keep_cache = dir->names_only;
 	fi->fh = (uintptr_t)dir;
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		dir_close(fs, dir);
@@ -156,7 +180,7 @@ static int add_plus(struct listing *listing, const struct dir_entry *entry)
 static void note_start(struct dir_handle *dir, off_t offset)
 {
 	if (offset == 0) {
-		dir->state = state_of(dir);
+		dir->state = state_of(changed_at(dir));
 		dir->since_ms = now_ms();
 	} else if (offset != dir->position) {
 		dir->since_ms = 0;

@@ -12,6 +12,7 @@ import pytest
 import mmapfs
 
 FILES = 50
+SETTLED = 3.1  # seconds until a directory's listing may be kept
 LIFE = 1.0  # seconds, the default of attr_timeout and entry_timeout
 SLACK = 0.5  # for a machine that is busy; the daemon answers at once
 
@@ -192,11 +193,48 @@ def test_listings_without_pause_show_new_attributes_within_a_second(tree, mount)
     seen_within_a_second(lambda: " 77 " in listed(mounted)["f07"], "a size in ls -l")
 
 
+def test_a_listing_right_after_another_is_the_kernels(tree, mount):
+    """Where the directory has not just changed. What changes in the source is seen all the same."""
+    mounted = mount(tree, "allow_other,attr_timeout=60,entry_timeout=60")
+    names = set(os.listdir(tree))
+
+    def again():
+        return requests_of(mounted.point, lambda: listed(mounted))
+
+    def is_kept():
+        return not {"readdir", "readdirplus"} & (again() and again()).keys()
+
+    mmapfs.wait_until(is_kept, what="a listing that the kernel keeps")
+    for change in (lambda: (tree / "new").touch(), lambda: (tree / "f00").unlink(),
+                   lambda: os.rename(tree / "f01", tree / "f00")):
+        change()
+        assert set(os.listdir(mounted.point)) == set(os.listdir(tree)) != names
+        names = set(os.listdir(tree))
+        mmapfs.wait_until(is_kept, what="a listing that the kernel keeps")
+        assert set(listed(mounted)) == names
+
+
+def test_a_kept_listing_is_read_again_when_it_is_rewound(tree, mount):
+    """Through the descriptor that listed it; within a second."""
+    mounted = mount(tree, "allow_other")
+    time.sleep(SETTLED)
+    fd = os.open(mounted.point, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert set(os.listdir(fd)) == set(os.listdir(fd)) == set(os.listdir(tree))
+        for name in ("new", "newer"):
+            (tree / name).touch()
+            seen_within_a_second(lambda n=name: n in os.listdir(fd), "a name")
+        (mounted / "through").touch()
+        assert "through" in os.listdir(fd)
+    finally:
+        os.close(fd)
+
+
 def test_listings_without_pause_ask_for_few_attributes(patient):
     """Names alone the second time: no lookups by the daemon, no requests for single files."""
     listed(patient)
     taken = requests_of(patient.point, lambda: listed(patient))
-    taken.pop("readdirplus")
+    taken.pop("readdirplus", 0)
     taken.pop("listxattr", 0)  # newer coreutils ask each file for it
     # What the directory takes, and closes of the listing before that come late.
     assert sum(taken.values()) < FILES / 2, taken
