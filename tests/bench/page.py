@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """docs/bench.md and its pictures from the lines of bench.py.
 
-Usage: page.py LINES [--out docs/bench.md] [--limits docs/bench-limits.md]"""
+Usage: page.py LINES... [--out docs/bench.md] [--limits docs/bench-limits.md]
+
+Work that is in a later file too (bench.py --only) is taken from there, for all filesystems."""
 
 import argparse
 import json
@@ -39,9 +41,24 @@ TARGETS = [
 
 
 class Lines:
-    def __init__(self, path):
-        self.all = [json.loads(line) for line in path.read_text().splitlines()]
-        self.facts = next(line for line in self.all if line["kind"] == "facts")
+    def __init__(self, paths):
+        self.all = []
+        self.again = []  # (what, facts) of the later files
+        for path in paths:
+            self._add([json.loads(line) for line in path.read_text().splitlines()])
+
+    def _add(self, lines):
+        def work_of(row):
+            return row.get("group"), row.get("work")
+
+        facts, *rows = lines
+        if self.all:
+            what = {group if group != "script" else work for group, work in map(work_of, rows)}
+            self.again.append((sorted(what), facts))
+        else:
+            self.facts = facts
+        fresh = set(map(work_of, rows))
+        self.all = [row for row in self.all if work_of(row) not in fresh] + rows
 
     def kind(self, kind):
         return [line for line in self.all if line["kind"] == kind]
@@ -215,8 +232,9 @@ def head(lines):
     versions = {row["place"]: row["version"] for row in lines.kind("result")
                 if row.get("version")}
     return ["# How fast", "",
-            "Written by `tests/bench/page.py` from one run of `tests/bench/run.sh`; do not edit.",
-            "Medians; all filesystems in turn in each round, on the same source. A ratio above 1",
+            "Written by `tests/bench/page.py` from what `tests/bench/run.sh` measured; do not edit.",
+            "Medians; all filesystems in turn in each round, on the same source: what is compared was",
+            "measured in one run. A ratio above 1",
             "means that mmapfs is faster. Spread is (most - least) / median of mmapfs's own rounds:",
             "a difference below it means nothing.", "",
             *(["**A quick run on small trees: to see that it works, not to be quoted.**", ""]
@@ -227,7 +245,10 @@ def head(lines):
             "kept as long as passthrough_hp and fuse-overlayfs keep it, for sources that nobody",
             "changes behind the mount. By default it is a second, and missing names not at all.", "",
             *table(["machine", ""], [
-                ("when", facts["date"]), ("system", f"{facts['system']}, Linux {facts['kernel']}"),
+                ("when", facts["date"]),
+                *((f"when: {', '.join(what)}", f"{again['date']}, load before "
+                   f"{again['load_before']:.2f}") for what, again in lines.again),
+                ("system", f"{facts['system']}, Linux {facts['kernel']}"),
                 ("processor", f"{facts['processors']} x {facts['processor']}" +
                  (", a virtual machine" if facts["virtual"] else "")),
                 ("memory", f"{facts['memory_gib']} GiB"),
@@ -263,7 +284,7 @@ def page(lines, out, limits):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("lines", type=pathlib.Path)
+    parser.add_argument("lines", type=pathlib.Path, nargs="+")
     parser.add_argument("--out", type=pathlib.Path, default=TOP / "docs" / "bench.md")
     parser.add_argument("--limits", type=pathlib.Path, default=TOP / "docs" / "bench-limits.md")
     options = parser.parse_args()
