@@ -58,7 +58,11 @@ class Lines:
         else:
             self.facts = facts
         fresh = set(map(work_of, rows))
-        self.all = [row for row in self.all if work_of(row) not in fresh] + rows
+        place = {}
+        for row in [*self.all, *rows]:
+            place.setdefault(work_of(row), len(place))
+        self.all = sorted([row for row in self.all if work_of(row) not in fresh] + rows,
+                          key=lambda row: place[work_of(row)])
 
     def kind(self, kind):
         return [line for line in self.all if line["kind"] == kind]

@@ -18,7 +18,7 @@ Usage: sudo tests/bench/run.sh [--libfuse CHECKOUT] [--out FILE] [--page FILE]
 Install what is compared with (apt), build, run tests/bench/bench.py, and make the page from
 its lines. CHECKOUT is a directory with the source of libfuse 3.17 or later, or a git directory
 of it: its passthrough_hp is built in a private directory. Without it that row says so.
-About 20 minutes. Lines go to FILE (default ./bench.jsonl), the page to docs/bench.md.
+Half an hour. Lines go to FILE (default ./bench.jsonl), the page to docs/bench.md.
 
 Options of bench.py: --only TEXT, --quick, --million, --places NAME,..., --rounds N, --dir.
 
